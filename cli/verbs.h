@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The verbs of `virgo`: one row in verbs.c and one file each. A verb gets
+ * argv[0] as its own name and gives the exit status: 0, 1 when it failed, 2 for
+ * a wrong command line; `virgo run` alone gives the program's.
+ */
+#ifndef VIRGO_CLI_VERBS_H
+#define VIRGO_CLI_VERBS_H
+
+struct globals {
+	const char *state; /* --state DIR, or NULL for the default */
+	const char *conf_dir; /* --conf DIR, or NULL for the default */
+};
+
+struct verb {
+	const char *name;
+	int (*main)(const struct globals *g, int argc, char **argv);
+	const char *summary; /* one line of `virgo --help` */
+};
+
+/* Ends with a row of NULLs. */
+extern const struct verb verbs[];
+
+/* Prints "virgo: @verb: @message" and the hint at --help; gives 2. */
+int verb_usage(const char *verb, const char *message);
+
+#endif

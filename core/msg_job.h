@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Job messages; how to read the tables is in messages.h.
+ *
+ * JOB_START travels from a caller over its virgod to the node named in it; all
+ * later frames of the job carry its tag. In JOB_DATA the header's stream is 0,
+ * 1 or 2 (stdin, stdout, stderr), the payload is the bytes themselves, without
+ * fields, and FRAME_EOF half-closes the stream. A side may send at most as many
+ * bytes on a stream as the other has allowed by JOB_CREDIT.
+ */
+#ifndef VIRGO_CORE_MSG_JOB_H
+#define VIRGO_CORE_MSG_JOB_H
+
+#define JOB_MESSAGES(M)                                                        \
+	M(64, JOB_START, job_start, "run a program on a node")                 \
+	M(65, JOB_STARTED, job_started, "it runs")                             \
+	M(66, JOB_DATA, job_data, "bytes of a stream (raw payload)")           \
+	M(67, JOB_CREDIT, job_credit, "the stream may carry this much more")   \
+	M(68, JOB_SIGNAL, job_signal, "send the job's group a signal")         \
+	M(69, JOB_WINCH, job_winch, "the caller's window changed")             \
+	M(70, JOB_EXIT, job_exit, "it ended, and how")                         \
+	M(71, JOB_LIST, job_list, "jobs on a node, or on all")                 \
+	M(72, JOBS, jobs, "answer to JOB_LIST")                                \
+	M(73, JOB_ATTACH, job_attach, "join a detached job's streams")         \
+	M(74, JOB_WAIT, job_wait, "answer with JOB_EXIT when it ends")         \
+	M(75, JOB_KILL, job_kill, "signal a job by its number")                \
+	M(76, BLOB_HAVE, blob_have, "is the content with this hash cached")    \
+	M(77, BLOB_PUT, blob_put, "a piece of a content to cache")
+
+#define FIELDS_JOB_START(R, O)                                                 \
+	R(str, node) R(str, user) R(u32, flags) R(list, argv) R(list, env)     \
+	R(str, cwd) R(str, term) R(u16, rows) R(u16, cols) R(u64, timeout_ms)  \
+	R(u64, memory_bytes) R(u32, cpu_ppm) R(u32, pids) R(bytes, blob)       \
+	R(u32, window_bytes)
+#define FIELDS_JOB_STARTED(R, O) R(u64, job) R(u32, pid) R(str, node)
+#define FIELDS_JOB_DATA(R, O)
+#define FIELDS_JOB_CREDIT(R, O) R(u32, bytes)
+#define FIELDS_JOB_SIGNAL(R, O) R(u32, signal)
+#define FIELDS_JOB_WINCH(R, O) R(u16, rows) R(u16, cols)
+#define FIELDS_JOB_EXIT(R, O)                                                  \
+	R(u8, reason) R(s32, status) R(u64, user_us) R(u64, system_us)         \
+	R(u64, max_rss_bytes) R(str, why)
+#define FIELDS_JOB_LIST(R, O) R(str, node)
+#define FIELDS_JOBS(R, O) R(list, jobs)
+#define FIELDS_JOB_ATTACH(R, O) R(str, node) R(u64, job) R(u32, window_bytes)
+#define FIELDS_JOB_WAIT(R, O) R(str, node) R(u64, job)
+#define FIELDS_JOB_KILL(R, O) R(str, node) R(u64, job) R(u32, signal)
+#define FIELDS_BLOB_HAVE(R, O) R(str, node) R(bytes, hash)
+#define FIELDS_BLOB_PUT(R, O)                                                  \
+	R(str, node) R(bytes, hash) R(u64, offset) R(u8, last) R(bytes, data)
+
+#define JOB_RECORDS(M)                                                         \
+	M(TEXT, text, "one string of a list")                                  \
+	M(JOB_STATUS, job_status, "JOBS: a job")
+
+#define FIELDS_TEXT(R, O) R(str, text)
+#define FIELDS_JOB_STATUS(R, O)                                                \
+	R(u64, job) R(str, node) R(str, user) R(str, from) R(str, state)       \
+	R(u64, started_s) R(s32, status) R(u32, pid) R(str, command)           \
+	R(u8, detached)
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What virgod is made of. One struct node a process, made in main.c, used only
+ * in the loop's thread. Each part has its own header; parts know each other only
+ * through this struct and those headers.
+ */
+#ifndef VIRGO_DAEMON_NODE_H
+#define VIRGO_DAEMON_NODE_H
+
+#include "conn.h"
+#include "loop.h"
+
+struct node {
+	struct loop *loop;
+	const char *state; /* folder of this node's state */
+	const char *conf_dir; /* folder of its configuration */
+	u16 port;
+	struct tls_identity *identity; /* NULL until init or join */
+	struct conn_local local;
+
+	struct policy *policy; /* conf.h: virgo_cloud.conf as it stands now */
+	struct catalog *catalog; /* catalog.h */
+	struct membership *membership; /* membership.h */
+	struct peers *peers; /* peers.h: connections to other nodes */
+	struct jobs *jobs; /* jobs.h */
+	struct exports *exports; /* exports.h: the file service */
+	struct audit *audit; /* audit.h */
+	struct services *services; /* service.h: who answers what */
+};
+
+#endif

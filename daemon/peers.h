@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Connections from this virgod to others, by node name: dialled when first
+ * needed, kept while used, dialled again after a loss. One control and one job
+ * connection a node at the most.
+ */
+#ifndef VIRGO_DAEMON_PEERS_H
+#define VIRGO_DAEMON_PEERS_H
+
+#include "node.h"
+
+/* Called once per frame that answers the call, and a last time with @f NULL and
+ * @why set if the connection was lost before a reply without FRAME_MORE came.
+ */
+typedef void peer_reply_fn(void *arg, const struct frame *f, const u8 *payload,
+			   const struct failure *why);
+
+struct peers *peers_new(struct node *n);
+void peers_free(struct peers *p);
+
+/* Sends a request of @type with encoded @payload to node @name over a connection
+ * of @class. @reply always runs, never from inside this call. Gives the tag, by
+ * which peers_send() adds frames of the same exchange; 0 when memory is out.
+ */
+u64 peers_call(struct peers *p, const char *name, enum tls_class class,
+	       u16 type, const void *payload, size_t len, peer_reply_fn *reply,
+	       void *arg);
+/* A further frame of exchange @tag; queued while the connection is being made.
+ * -ENOENT when the exchange is over.
+ */
+int peers_send(struct peers *p, u64 tag, const struct frame *f,
+	       const void *payload, size_t len);
+/* Bytes waiting to be sent for the exchange's connection. */
+size_t peers_queued(struct peers *p, u64 tag);
+/* Forgets exchange @tag: its reply function will not run again. */
+void peers_forget(struct peers *p, u64 tag);
+/* Closes every connection to @name, for instance because it was removed. */
+void peers_cut(struct peers *p, const char *name, const struct failure *why);
+/* Smoothed round trip to @name in microseconds; 0 while unknown. */
+u32 peers_round_trip_us(struct peers *p, const char *name);
+
+#endif

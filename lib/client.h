@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A blocking connection from a program to its machine's virgod, over the unix
+ * socket STATE/run/virgod.sock. For the CLI, libvirgo and mount.virgo's start;
+ * needs neither TLS nor the loop, so that `virgo run` starts quickly.
+ */
+#ifndef VIRGO_LIB_CLIENT_H
+#define VIRGO_LIB_CLIENT_H
+
+#include "failure.h"
+
+#define VIRGO_DEFAULT_STATE "/var/lib/virgo"
+
+struct client;
+
+/* @state NULL: $VIRGO_STATE, else VIRGO_DEFAULT_STATE. Exchanges HELLO. */
+int client_open(struct client **out, const char *state, struct failure *f);
+void client_close(struct client *c);
+int client_fd(const struct client *c);
+/* Name of the node, from its HELLO; "" before init or join. */
+const char *client_node(const struct client *c);
+/* A tag not used before on this connection. */
+u64 client_tag(struct client *c);
+
+/* Writes a whole frame; 0 or -EPIPE and so on. */
+int client_send(struct client *c, const struct frame *f, const void *head,
+		size_t head_len, const void *body, size_t body_len);
+/* Reads the next frame, blocking; PINGs are answered inside. @payload is valid
+ * until the next call. 1, 0 at the end of the stream, or a negative errno.
+ */
+int client_recv(struct client *c, struct frame *f, const u8 **payload);
+/* True when client_recv() would find a whole frame without reading. */
+bool client_pending(const struct client *c);
+/* One request, one reply of type @want (else @f is filled from MSG_ERROR or
+ * says what came instead). The reply's bytes are valid until the next call.
+ */
+int client_call(struct client *c, u16 type, const void *payload, size_t len,
+		u16 want, struct span *reply, struct failure *f);
+
+#endif

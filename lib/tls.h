@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * TLS 1.3 with mutual certificates, over GnuTLS. A tls_identity is what a node
+ * is: its certificate, its key and the authority it trusts. A tls_session turns
+ * plain bytes into records in memory and back; conn.h moves the bytes.
+ *
+ * Files in an identity folder, PEM: node.crt, node.key (0600), authority.crt.
+ * A certificate's common name is the node's name.
+ */
+#ifndef VIRGO_LIB_TLS_H
+#define VIRGO_LIB_TLS_H
+
+#include "failure.h"
+
+enum {
+	NODE_NAME_MAX = 63, /* a DNS label */
+	TLS_SERIAL_MAX = 40, /* hex digits */
+};
+
+enum tls_class { /* what the connection is for; ALPN */
+	TLS_CONTROL, /* "virgo/1": control, catalog, files */
+	TLS_KERNEL, /* "virgo-k/1": jobs, cache, functions, variables */
+	TLS_JOIN, /* "virgo-join/1": no client certificate asked for */
+};
+
+struct tls_peer {
+	char node[NODE_NAME_MAX + 1]; /* "" for a joiner */
+	char serial[TLS_SERIAL_MAX + 1]; /* lower-case hex */
+	s64 expires_s; /* Unix time */
+	enum tls_class class;
+};
+
+struct tls_identity;
+struct tls_session;
+
+/* Reads @dir. Several sessions may use it at once, from any thread. Counted:
+ * a session keeps it alive, so it can be replaced under live connections.
+ */
+int tls_identity_load(struct tls_identity **out, const char *dir,
+		      struct failure *f);
+void tls_identity_put(struct tls_identity *id);
+const char *tls_identity_node(const struct tls_identity *id);
+const char *tls_identity_serial(const struct tls_identity *id);
+s64 tls_identity_expires(const struct tls_identity *id);
+s64 tls_identity_issued(const struct tls_identity *id);
+
+/* Asked at the end of every handshake about the peer's certificate: true
+ * refuses it (a removed node). Runs in the handshaking thread.
+ */
+void tls_identity_set_refused(struct tls_identity *id,
+			      bool (*refused)(const struct tls_peer *peer,
+					      void *arg),
+			      void *arg);
+
+/* @push takes bytes for the wire (all of them, or -1 with errno); @pull gives
+ * bytes from the wire (0 at the end, -1 with EAGAIN when there are none yet).
+ */
+struct tls_io {
+	ssize_t (*push)(void *arg, const void *data, size_t len);
+	ssize_t (*pull)(void *arg, void *data, size_t len);
+	void *arg;
+};
+
+/* A client refuses any server whose name is not @expect (NULL: any node of the
+ * cloud). @pin_sha256, for TLS_JOIN, is the 32-byte fingerprint of the
+ * authority's certificate, which the server must send and be signed by; @id is
+ * NULL then.
+ */
+int tls_client(struct tls_session **out, struct tls_identity *id,
+	       enum tls_class class, const char *expect, const u8 *pin_sha256,
+	       const struct tls_io *io);
+/* A server takes every class in @classes (1 << TLS_CONTROL | ...). */
+int tls_server(struct tls_session **out, struct tls_identity *id,
+	       unsigned int classes, const struct tls_io *io);
+void tls_session_free(struct tls_session *s);
+
+/* 0 when done, -EAGAIN to be called again when bytes came, else the connection
+ * must be closed: -EACCES certificate refused, -EPROTO anything else, and @f
+ * says what (may be NULL).
+ */
+int tls_handshake(struct tls_session *s, struct failure *f);
+/* Valid after the handshake. */
+const struct tls_peer *tls_session_peer(const struct tls_session *s);
+
+/* All of @len is taken; 0 or a negative errno. */
+int tls_send(struct tls_session *s, const void *data, size_t len);
+/* Bytes read, 0 at a proper end, -EAGAIN, or -EPROTO. */
+ssize_t tls_recv(struct tls_session *s, void *data, size_t len);
+void tls_bye(struct tls_session *s);
+
+#endif
