@@ -15,7 +15,14 @@
 typedef void peer_reply_fn(void *arg, const struct frame *f, const u8 *payload,
 			   const struct failure *why);
 
-struct peers *peers_new(struct node *n);
+/* Writes the addresses of node @name ("host:port,host:port") to @out; false when
+ * the cloud has no such node.
+ */
+typedef bool peer_address_fn(void *arg, const char *name, char *out,
+			     size_t size);
+
+struct peers *peers_new(struct node *n, peer_address_fn *addresses, void *arg);
+/* Ends every exchange first: their reply functions run with @why set. */
 void peers_free(struct peers *p);
 
 /* Sends a request of @type with encoded @payload to node @name over a connection

@@ -13,6 +13,7 @@
 #ifndef VIRGO_LIB_CONN_H
 #define VIRGO_LIB_CONN_H
 
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -41,7 +42,7 @@ enum {
 	CONN_HIGH = 4 << 20, /* queued bytes above which a sender should stop */
 	CONN_LOW = 1 << 20,
 	CONN_HELLO_MS = 5000, /* from accept or connect to OPEN */
-	CONN_PING_MS = 1000, /* sent when nothing came for this long */
+	CONN_PING_MS = 1000, /* sent when nothing was sent for this long */
 	CONN_DEAD_MS = 3500, /* closed when nothing came for this long */
 };
 

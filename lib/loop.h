@@ -72,6 +72,11 @@ static inline bool timer_armed(const struct timer *t)
 /* From any thread: run @p in the loop's thread soon, in order of posting. */
 void loop_post(struct loop *l, struct post *p);
 
+/* From the loop's thread: run @p at the end of this round, before the loop may
+ * sleep. Deferring the same @p twice before it ran is the caller's error.
+ */
+void loop_defer(struct loop *l, struct post *p);
+
 /* Adaptive spin: while @expected answers are due, the loop polls without
  * sleeping for up to @spin_us after the last event. Counts add up; call with
  * +1 when a request goes out and -1 when its answer came. Spinning is off

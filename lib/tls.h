@@ -84,8 +84,11 @@ const struct tls_peer *tls_session_peer(const struct tls_session *s);
 
 /* All of @len is taken; 0 or a negative errno. */
 int tls_send(struct tls_session *s, const void *data, size_t len);
-/* Bytes read, 0 at a proper end, -EAGAIN, or -EPROTO. */
-ssize_t tls_recv(struct tls_session *s, void *data, size_t len);
-void tls_bye(struct tls_session *s);
+/* Bytes read, 0 at a proper end, -EAGAIN, -ECONNRESET without a proper end,
+ * -EACCES when the peer refused us (TLS 1.3 tells a client only after its
+ * handshake is done), or -EPROTO. @f says what (may be NULL).
+ */
+ssize_t tls_recv(struct tls_session *s, void *data, size_t len,
+		 struct failure *f);
 
 #endif

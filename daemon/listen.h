@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * virgod's listening sockets: STATE/run/virgod.sock for programs of this
+ * machine, TCP for nodes and joiners. Every accepted connection's frames go to
+ * service_dispatch().
+ */
+#ifndef VIRGO_DAEMON_LISTEN_H
+#define VIRGO_DAEMON_LISTEN_H
+
+#include "address.h"
+#include "node.h"
+
+struct listeners;
+
+/* Listens for local programs. */
+int listeners_new(struct listeners **out, struct node *n, struct failure *f);
+/* Listens for nodes at @list ("" for every address of the machine), once there
+ * is an identity.
+ */
+int listeners_open_net(struct listeners *l, const char *list,
+		       struct failure *f);
+void listeners_free(struct listeners *l);
+
+/* Closes accepted connections of the node @name whose serial is @serial (NULL:
+ * any), for instance because it was removed.
+ */
+void listeners_cut(struct listeners *l, const char *name, const char *serial,
+		   const struct failure *why);
+
+/* service.c */
+struct services *services_new(void);
+void services_free(struct services *s);
+void service_dispatch(struct node *n, struct conn *c, const struct frame *f,
+		      const u8 *payload);
+void service_closed(struct node *n, struct conn *c);
+
+#endif

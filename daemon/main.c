@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * virgod: one a node. Parses the command line, takes the state folder for
+ * itself, builds the parts of struct node in the order in which they depend on
+ * each other, and runs the loop until a signal ends it.
+ */
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "client.h"
+#include "listen.h"
+#include "log.h"
+#include "peers.h"
+#include "service.h"
+#include "where.h"
+
+struct options {
+	const char *state;
+	const char *conf_dir;
+	const char *listen;
+	u16 port;
+	bool verbose;
+};
+
+struct daemon {
+	struct node node;
+	struct listeners *listeners;
+	struct watch signals;
+	char conf_dir[4096];
+};
+
+static const char help[] =
+	"Usage: virgod [OPTION]...\n"
+	"Serves this node of a VIRGO cloud: files, jobs, membership.\n"
+	"\n"
+	"  --state DIR     folder of this node's state (" VIRGO_DEFAULT_STATE ")\n"
+	"  --conf DIR      folder of virgo_cloud.conf (/etc/virgo, or DIR/etc\n"
+	"                  below another state folder)\n"
+	"  --listen LIST   addresses to listen on (all of this machine's)\n"
+	"  --port N        TCP and UDP port (8747)\n"
+	"  --verbose       log also what goes well\n"
+	"  --help, --version\n";
+
+/* Gives the exit status, or -1 to go on. */
+static int parse(struct options *o, int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{ "state", required_argument, NULL, 's' },
+		{ "conf", required_argument, NULL, 'c' },
+		{ "listen", required_argument, NULL, 'l' },
+		{ "port", required_argument, NULL, 'p' },
+		{ "verbose", no_argument, NULL, 'v' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 },
+	};
+	char *end;
+	long port;
+	int c;
+
+	*o = (struct options){ .state = getenv("VIRGO_STATE"),
+			       .listen = "",
+			       .port = VIRGO_PORT };
+	if (!o->state)
+		o->state = VIRGO_DEFAULT_STATE;
+	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+		switch (c) {
+		case 's':
+			o->state = optarg;
+			break;
+		case 'c':
+			o->conf_dir = optarg;
+			break;
+		case 'l':
+			o->listen = optarg;
+			break;
+		case 'p':
+			port = strtol(optarg, &end, 10);
+			if (*end || port < 1 || port > 65535) {
+				fprintf(stderr, "virgod: --port %s: not a port "
+						"number (1 to 65535)\n", optarg);
+				return 2;
+			}
+			o->port = (u16)port;
+			break;
+		case 'v':
+			o->verbose = true;
+			break;
+		case 'h':
+			fputs(help, stdout);
+			return 0;
+		case 'V':
+			puts("virgod " VIRGO_VERSION);
+			return 0;
+		default:
+			fputs("Try: virgod --help\n", stderr);
+			return 2;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "virgod: %s: unexpected argument\n"
+				"Try: virgod --help\n", argv[optind]);
+		return 2;
+	}
+	return -1;
+}
+
+static int make_folder(const char *state, const char *name, mode_t mode,
+		       struct failure *f)
+{
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s%s%s", state, name ? "/" : "",
+		 name ? name : "");
+	if (mkdir(path, mode) == 0 || errno == EEXIST)
+		return 0;
+	return failure_set(f, -errno, path,
+			   errno == EACCES ? "run it as root, or name another "
+					     "folder with --state" :
+			   errno == ENOENT ? "create the folder above it" :
+					     NULL,
+			   "cannot make the folder: %s", strerror(errno));
+}
+
+/* Makes the state folder and locks it; the descriptor is kept until exit. */
+static int take_state(const char *state, struct failure *f)
+{
+	char path[4096];
+	int fd;
+
+	if (make_folder(state, NULL, 0755, f) ||
+	    make_folder(state, "run", 0755, f))
+		return f->code;
+	snprintf(path, sizeof(path), "%s/run/virgod.lock", state);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return failure_set(f, -errno, path, NULL, "cannot open: %s",
+				   strerror(errno));
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	close(fd);
+	return failure_set(f, -EBUSY, state,
+			   "stop it first, or give this one another folder "
+			   "with --state",
+			   "another virgod runs on this state folder");
+}
+
+static void raise_descriptor_limit(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
+		r.rlim_cur = r.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &r);
+	}
+}
+
+static void on_signal(struct watch *w, u32 events)
+{
+	struct daemon *d = (struct daemon *)((char *)w - offsetof(struct daemon,
+								  signals));
+	struct signalfd_siginfo info;
+
+	while (read(w->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		log_notice("%s received, ending",
+			   strsignal((int)info.ssi_signo));
+		loop_stop(d->node.loop);
+	}
+}
+
+static int watch_signals(struct daemon *d)
+{
+	sigset_t set;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	if (sigprocmask(SIG_BLOCK, &set, NULL))
+		return -errno;
+	d->signals.fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	d->signals.ready = on_signal;
+	if (d->signals.fd < 0)
+		return -errno;
+	return loop_watch(d->node.loop, &d->signals, EPOLLIN);
+}
+
+/* The identity, if this machine has been given one. */
+static int load_identity(struct node *n, struct failure *f)
+{
+	char dir[4096];
+	int ret;
+
+	snprintf(dir, sizeof(dir), "%s/identity", n->state);
+	if (access(dir, F_OK) && errno == ENOENT) {
+		n->local.node = "";
+		return 0;
+	}
+	ret = tls_identity_load(&n->identity, dir, f);
+	if (!ret)
+		n->local.node = tls_identity_node(n->identity);
+	return ret;
+}
+
+static bool no_addresses(void *arg, const char *name, char *out, size_t size)
+{
+	return false;
+}
+
+static int build(struct daemon *d, const struct options *o, struct failure *f)
+{
+	struct node *n = &d->node;
+	int ret;
+
+	n->state = o->state;
+	n->port = o->port;
+	where_conf_dir(o->conf_dir, o->state, d->conf_dir, sizeof(d->conf_dir));
+	n->conf_dir = d->conf_dir;
+	if (getrandom(n->local.session, sizeof(n->local.session), 0) !=
+		    sizeof(n->local.session) ||
+	    getrandom(&n->local.boot, sizeof(n->local.boot), 0) !=
+		    sizeof(n->local.boot))
+		return failure_set(f, -EIO, "virgod", NULL,
+				   "the kernel gives no random numbers");
+	if ((ret = take_state(o->state, f)) || (ret = load_identity(n, f)))
+		return ret;
+	n->loop = loop_new();
+	n->services = services_new();
+	n->peers = peers_new(n, no_addresses, NULL);
+	if (!n->loop || !n->services || !n->peers || watch_signals(d))
+		return failure_set(f, -ENOMEM, "virgod", NULL, "out of memory");
+	ret = listeners_new(&d->listeners, n, f);
+	if (!ret && n->identity)
+		ret = listeners_open_net(d->listeners, o->listen, f);
+	return ret;
+}
+
+static void dismantle(struct daemon *d)
+{
+	struct node *n = &d->node;
+
+	listeners_free(d->listeners);
+	peers_free(n->peers);
+	services_free(n->services);
+	if (n->loop)
+		loop_unwatch(n->loop, &d->signals);
+	loop_free(n->loop);
+	tls_identity_put(n->identity);
+}
+
+int main(int argc, char **argv)
+{
+	struct daemon d = { .signals.fd = -1 };
+	struct failure f = { 0 };
+	struct options o;
+	int ret = parse(&o, argc, argv);
+
+	if (ret >= 0)
+		return ret;
+	log_open("virgod", o.verbose ? LOG_LEVEL_INFO : LOG_LEVEL_NOTICE);
+	raise_descriptor_limit();
+	ret = build(&d, &o, &f);
+	if (ret) {
+		failure_print(&f, stderr);
+	} else {
+		log_notice("%s serves from %s, port %u",
+			   d.node.identity ? d.node.local.node :
+					     "a machine without a cloud",
+			   o.state, o.port);
+		sd_notify(0, "READY=1");
+		ret = loop_run(d.node.loop);
+		sd_notify(0, "STOPPING=1");
+	}
+	dismantle(&d);
+	return ret ? 1 : 0;
+}

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Blocking connection to the local virgod; the contract is in client.h. Reads
+ * go through one growing buffer; a frame is handed out in place.
+ */
+#include "client.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { READ_BYTES = 64 << 10 };
+
+struct client {
+	int fd;
+	u64 tag;
+	u8 *buf;
+	size_t start; /* first byte not handed out */
+	size_t end;
+	size_t size;
+	char node[64];
+};
+
+int client_fd(const struct client *c)
+{
+	return c->fd;
+}
+
+const char *client_node(const struct client *c)
+{
+	return c->node;
+}
+
+u64 client_tag(struct client *c)
+{
+	return ++c->tag;
+}
+
+void client_close(struct client *c)
+{
+	if (!c)
+		return;
+	if (c->fd >= 0)
+		close(c->fd);
+	free(c->buf);
+	free(c);
+}
+
+int client_send(struct client *c, const struct frame *f, const void *head,
+		size_t head_len, const void *body, size_t body_len)
+{
+	u8 header[FRAME_HEADER_BYTES];
+	struct frame out = *f;
+	struct iovec iov[3] = {
+		{ header, sizeof(header) },
+		{ (void *)head, head_len },
+		{ (void *)body, body_len },
+	};
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 3 };
+
+	if (head_len > FRAME_MAX || body_len > FRAME_MAX - head_len)
+		return -EMSGSIZE;
+	out.length = (u32)(head_len + body_len);
+	frame_encode(&out, header);
+	while (msg.msg_iovlen) {
+		ssize_t n = sendmsg(c->fd, &msg, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		while (msg.msg_iovlen && (size_t)n >= msg.msg_iov->iov_len) {
+			n -= (ssize_t)msg.msg_iov->iov_len;
+			msg.msg_iov++;
+			msg.msg_iovlen--;
+		}
+		if (msg.msg_iovlen) {
+			msg.msg_iov->iov_base = (u8 *)msg.msg_iov->iov_base + n;
+			msg.msg_iov->iov_len -= (size_t)n;
+		}
+	}
+	return 0;
+}
+
+/* Bytes the frame at the start needs in all, or what is known so far. */
+static int frame_need(const struct client *c, struct frame *f, size_t *need)
+{
+	int ret;
+
+	*need = FRAME_HEADER_BYTES;
+	if (c->end - c->start < FRAME_HEADER_BYTES)
+		return 0;
+	ret = frame_decode(f, c->buf + c->start);
+	if (!ret)
+		*need += f->length;
+	return ret;
+}
+
+bool client_pending(const struct client *c)
+{
+	struct frame f;
+	size_t need;
+
+	return frame_need(c, &f, &need) || c->end - c->start >= need;
+}
+
+static int make_room(struct client *c, size_t need)
+{
+	u8 *p;
+
+	if (c->start) {
+		memmove(c->buf, c->buf + c->start, c->end - c->start);
+		c->end -= c->start;
+		c->start = 0;
+	}
+	if (need < READ_BYTES)
+		need = READ_BYTES;
+	if (need <= c->size)
+		return 0;
+	p = realloc(c->buf, need);
+	if (!p)
+		return -ENOMEM;
+	c->buf = p;
+	c->size = need;
+	return 0;
+}
+
+/* Reads until a whole frame stands at the start: 1, 0 at the end, -errno. */
+static int fill(struct client *c, struct frame *f)
+{
+	for (;;) {
+		size_t need;
+		ssize_t n;
+		int ret = frame_need(c, f, &need);
+
+		if (ret)
+			return ret;
+		if (c->end - c->start >= need)
+			return 1;
+		ret = make_room(c, need);
+		if (ret)
+			return ret;
+		n = recv(c->fd, c->buf + c->end, c->size - c->end, 0);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n ? -errno : 0;
+		c->end += (size_t)n;
+	}
+}
+
+static int answer_ping(struct client *c, const struct frame *f, const u8 *p)
+{
+	const struct frame pong = { .type = MSG_PONG,
+				    .flags = FRAME_REPLY,
+				    .tag = f->tag };
+
+	return client_send(c, &pong, p, f->length, NULL, 0);
+}
+
+int client_recv(struct client *c, struct frame *f, const u8 **payload)
+{
+	for (;;) {
+		int ret = fill(c, f);
+
+		if (ret <= 0)
+			return ret;
+		*payload = c->buf + c->start + FRAME_HEADER_BYTES;
+		c->start += FRAME_HEADER_BYTES + f->length;
+		if (f->type != MSG_PING)
+			return 1;
+		ret = answer_ping(c, f, *payload);
+		if (ret)
+			return ret;
+	}
+}
+
+static int greet(struct client *c, struct failure *f, const char *path)
+{
+	const struct msg_hello mine = { .version_min = FRAME_VERSION,
+					.version_max = FRAME_VERSION,
+					.frame_max = FRAME_MAX };
+	struct msg_hello theirs;
+	struct frame frame = { .type = MSG_HELLO };
+	u8 buf[256];
+	struct wcursor w = wcursor_of(buf, sizeof(buf));
+	const u8 *p;
+	int ret;
+
+	msg_hello_encode(&w, &mine);
+	ret = client_send(c, &frame, buf, wcursor_len(&w), NULL, 0);
+	if (!ret)
+		ret = client_recv(c, &frame, &p);
+	if (ret != 1)
+		return failure_set(f, ret ? ret : -ECONNRESET, path,
+				   "look at virgod's log",
+				   "virgod hung up before greeting");
+	if (frame.type != MSG_HELLO ||
+	    msg_hello_decode(&theirs, p, frame.length) ||
+	    theirs.version_min > FRAME_VERSION ||
+	    theirs.version_max < FRAME_VERSION)
+		return failure_set(f, -EPROTO, path,
+				   "install the same version of both",
+				   "virgod there speaks another protocol");
+	span_to_cstr(theirs.node, c->node, sizeof(c->node));
+	return 0;
+}
+
+static int dial(struct client *c, const char *state, struct failure *f)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int n = snprintf(addr.sun_path, sizeof(addr.sun_path),
+			 "%s/run/virgod.sock", state);
+
+	if (n >= (int)sizeof(addr.sun_path))
+		return failure_set(f, -ENAMETOOLONG, state,
+				   "use a state folder with a shorter path",
+				   "the path of virgod's socket is too long");
+	c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (c->fd < 0)
+		return failure_set(f, -errno, "socket", NULL, "%s",
+				   strerror(errno));
+	if (connect(c->fd, (struct sockaddr *)&addr, sizeof(addr)) == 0)
+		return greet(c, f, addr.sun_path);
+	if (errno == EACCES)
+		return failure_set(f, -EACCES, addr.sun_path,
+				   "ask who runs this node for access",
+				   "permission denied");
+	return failure_set(f, -errno, addr.sun_path,
+			   "systemctl start virgod, or name the node's folder "
+			   "with --state DIR",
+			   "virgod does not run here: %s", strerror(errno));
+}
+
+int client_open(struct client **out, const char *state, struct failure *f)
+{
+	struct client *c = calloc(1, sizeof(*c));
+	int ret;
+
+	*out = NULL;
+	if (!c)
+		return failure_set(f, -ENOMEM, "virgo", NULL, "out of memory");
+	c->fd = -1;
+	if (!state)
+		state = getenv("VIRGO_STATE");
+	ret = dial(c, state ? state : VIRGO_DEFAULT_STATE, f);
+	if (ret) {
+		client_close(c);
+		return ret;
+	}
+	*out = c;
+	return 0;
+}
+
+int client_call(struct client *c, u16 type, const void *payload, size_t len,
+		u16 want, struct span *reply, struct failure *f)
+{
+	struct frame frame = { .type = type, .tag = client_tag(c) };
+	const u64 tag = frame.tag;
+	const u8 *p;
+	int ret;
+
+	ret = client_send(c, &frame, payload, len, NULL, 0);
+	do {
+		if (!ret)
+			ret = client_recv(c, &frame, &p);
+		if (ret <= 0)
+			return failure_set(f, ret ? ret : -ECONNRESET, "virgod",
+					   "look at virgod's log",
+					   "it hung up before answering");
+		ret = 0;
+	} while (frame.tag != tag || !(frame.flags & FRAME_REPLY));
+	if (frame.type == want) {
+		*reply = (struct span){ .data = p, .len = frame.length };
+		return 0;
+	}
+	if (frame.type == MSG_ERROR) {
+		struct msg_error m;
+
+		if (msg_error_decode(&m, p, frame.length) == 0) {
+			struct failure got;
+
+			failure_from_message(&got, &m);
+			if (f)
+				*f = got;
+			return got.code;
+		}
+	}
+	return failure_set(f, -EPROTO, "virgod", NULL,
+			   "it answered %s with %s",
+			   wire_name(type) ?: "?", wire_name(frame.type) ?: "?");
+}
