@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Stands in for Criterion in builds with the thread sanitizer, under which
+ * Criterion's own runner cannot start. The same test files compile: each test
+ * runs in a forked child, results are printed as TAP. Only what the tests use is
+ * here.
+ */
+#ifndef VIRGO_TESTS_PLAIN_CRITERION_H
+#define VIRGO_TESTS_PLAIN_CRITERION_H
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct plain_test {
+	const char *suite;
+	const char *name;
+	void (*run)(void);
+	void (*init)(void);
+	void (*fini)(void);
+	int signal;
+	int exit_code;
+	double timeout;
+	bool disabled;
+	const char *description;
+	struct plain_test *next;
+};
+
+extern struct plain_test *plain_tests;
+extern bool plain_failed;
+
+__attribute__((format(printf, 5, 6))) static inline void
+plain_check(bool ok, bool fatal, const char *file, int line, const char *fmt,
+	    ...)
+{
+	va_list ap;
+
+	if (ok)
+		return;
+	plain_failed = true;
+	printf("# %s:%d: ", file, line);
+	va_start(ap, fmt);
+	vprintf(fmt, ap);
+	va_end(ap);
+	printf("\n");
+	fflush(stdout);
+	if (fatal)
+		_exit(99);
+}
+
+/* Text in front of __VA_ARGS__ joins the message, if there is one. */
+#define PLAIN(ok, fatal, text, ...)                                            \
+	plain_check(ok, fatal, __FILE__, __LINE__, text " " __VA_ARGS__)
+#define PLAIN_STR(a, op, b) (strcmp(a, b) op 0)
+#define PLAIN_ARR(a, op, b, n) (memcmp(a, b, n) op 0)
+
+#define cr_assert(c, ...) PLAIN(!!(c), true, "not true", __VA_ARGS__)
+#define cr_assert_not(c, ...) PLAIN(!(c), true, "not false", __VA_ARGS__)
+#define cr_assert_eq(a, b, ...) PLAIN((a) == (b), true, "==", __VA_ARGS__)
+#define cr_assert_neq(a, b, ...) PLAIN((a) != (b), true, "!=", __VA_ARGS__)
+#define cr_assert_lt(a, b, ...) PLAIN((a) < (b), true, "<", __VA_ARGS__)
+#define cr_assert_gt(a, b, ...) PLAIN((a) > (b), true, ">", __VA_ARGS__)
+#define cr_assert_leq(a, b, ...) PLAIN((a) <= (b), true, "<=", __VA_ARGS__)
+#define cr_assert_geq(a, b, ...) PLAIN((a) >= (b), true, ">=", __VA_ARGS__)
+#define cr_assert_null(p, ...) PLAIN(!(p), true, "not NULL", __VA_ARGS__)
+#define cr_assert_not_null(p, ...) PLAIN(!!(p), true, "NULL", __VA_ARGS__)
+#define cr_assert_fail(...) PLAIN(false, true, "failed", __VA_ARGS__)
+#define cr_assert_str_eq(a, b, ...)                                            \
+	PLAIN(PLAIN_STR(a, ==, b), true, "text differs", __VA_ARGS__)
+#define cr_assert_str_neq(a, b, ...)                                           \
+	PLAIN(PLAIN_STR(a, !=, b), true, "text is the same", __VA_ARGS__)
+#define cr_assert_str_empty(a, ...)                                            \
+	PLAIN(!*(a), true, "text is not empty", __VA_ARGS__)
+#define cr_assert_arr_eq(a, b, n, ...)                                         \
+	PLAIN(PLAIN_ARR(a, ==, b, n), true, "bytes differ", __VA_ARGS__)
+#define cr_assert_arr_neq(a, b, n, ...)                                        \
+	PLAIN(PLAIN_ARR(a, !=, b, n), true, "bytes are the same", __VA_ARGS__)
+#define cr_assert_float_eq(a, b, e, ...)                                       \
+	PLAIN((a) - (b) <= (e) && (b) - (a) <= (e), true, "number differs",    \
+	      __VA_ARGS__)
+
+#define cr_expect(c, ...) PLAIN(!!(c), false, "not true", __VA_ARGS__)
+#define cr_expect_not(c, ...) PLAIN(!(c), false, "not false", __VA_ARGS__)
+#define cr_expect_eq(a, b, ...) PLAIN((a) == (b), false, "==", __VA_ARGS__)
+#define cr_expect_str_eq(a, b, ...)                                            \
+	PLAIN(PLAIN_STR(a, ==, b), false, "text differs", __VA_ARGS__)
+
+#define cr_skip_test(...) _exit(77)
+
+#define Test(suite_, name_, ...)                                               \
+	static void suite_##_##name_(void);                                    \
+	__attribute__((constructor)) static void suite_##_##name_##_add(void)  \
+	{                                                                      \
+		static struct plain_test t = { .suite = #suite_,               \
+					       .name = #name_,                 \
+					       .run = suite_##_##name_,        \
+					       ##__VA_ARGS__ };                \
+									       \
+		t.next = plain_tests;                                          \
+		plain_tests = &t;                                              \
+	}                                                                      \
+	static void suite_##_##name_(void)
+
+#endif
