@@ -3,9 +3,10 @@
  * Listening sockets of virgod; the contract is in listen.h.
  *
  * Limits against a flood: NET_MAX connections in all from the network, of which
- * GREETING_MAX may be in their handshake; above that a new one replaces nothing
- * and is closed at once. conn.c closes those that do not greet in time. When
- * descriptors run out, accepting stops for a moment instead of spinning.
+ * GREETING_MAX may be in their handshake; a new one then replaces the one that
+ * has been greeting longest, so that a flood of half-open connections delays
+ * nobody who greets promptly. conn.c closes those that do not greet in time.
+ * When descriptors run out, accepting stops for a moment instead of spinning.
  */
 #include "listen.h"
 
@@ -13,6 +14,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/queue.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -29,13 +31,15 @@ enum {
 };
 
 struct link {
-	struct link *next;
-	struct link **prev;
+	TAILQ_ENTRY(link) all_entry;
+	TAILQ_ENTRY(link) greeting_entry; /* while net and not greeted */
 	struct conn *conn;
 	struct listeners *all;
 	bool net;
 	bool greeted;
 };
+
+TAILQ_HEAD(link_list, link);
 
 struct listener {
 	struct watch watch;
@@ -48,18 +52,25 @@ struct listeners {
 	struct node *node;
 	struct listener list[LISTEN_MAX];
 	int count;
-	struct link *links;
+	struct link_list links;
+	struct link_list greeting; /* longest first */
 	u32 net_links;
-	u32 greeting;
+	u32 greeting_links;
 };
+
+/* A connection from the network is counted as greeting until it has, or ends. */
+static void link_greeted(struct link *k)
+{
+	if (!k->net || k->greeted)
+		return;
+	k->greeted = true;
+	k->all->greeting_links--;
+	TAILQ_REMOVE(&k->all->greeting, k, greeting_entry);
+}
 
 static void link_opened(struct conn *c)
 {
-	struct link *k = conn_arg(c);
-
-	if (k->net)
-		k->all->greeting--;
-	k->greeted = true;
+	link_greeted(conn_arg(c));
 }
 
 static void link_frame(struct conn *c, const struct frame *f, const u8 *payload)
@@ -79,14 +90,10 @@ static void link_closed(struct conn *c, const struct failure *why)
 			 why->object[0] ? why->object : "the network",
 			 why->what);
 	service_closed(l->node, c);
-	if (k->net) {
+	link_greeted(k);
+	if (k->net)
 		l->net_links--;
-		if (!k->greeted)
-			l->greeting--;
-	}
-	*k->prev = k->next;
-	if (k->next)
-		k->next->prev = k->prev;
+	TAILQ_REMOVE(&l->links, k, all_entry);
 	free(k);
 }
 
@@ -96,18 +103,30 @@ static const struct conn_ops link_ops = {
 	.on_closed = link_closed,
 };
 
+static void drop_oldest(struct listeners *l)
+{
+	struct link *k = TAILQ_FIRST(&l->greeting);
+	struct failure f;
+
+	failure_set(&f, -EUSERS, "", NULL,
+		    "too many connections that do not greet");
+	link_greeted(k); /* its slot is free from now, not when it has closed */
+	conn_close(k->conn, &f);
+}
+
 static void link_add(struct listener *li, int fd)
 {
 	struct listeners *l = li->all;
 	struct link *k = calloc(1, sizeof(*k));
 	struct node *n = l->node;
 
-	if (!k || (li->net && (l->net_links >= NET_MAX ||
-			       l->greeting >= GREETING_MAX))) {
+	if (!k || (li->net && l->net_links >= NET_MAX)) {
 		close(fd);
 		free(k);
 		return;
 	}
+	if (li->net && l->greeting_links >= GREETING_MAX)
+		drop_oldest(l);
 	k->all = l;
 	k->net = li->net;
 	k->conn = conn_accept(n->loop, fd, li->net ? n->identity : NULL,
@@ -118,14 +137,11 @@ static void link_add(struct listener *li, int fd)
 		free(k);
 		return;
 	}
-	k->next = l->links;
-	k->prev = &l->links;
-	if (k->next)
-		k->next->prev = &k->next;
-	l->links = k;
+	TAILQ_INSERT_TAIL(&l->links, k, all_entry);
 	if (k->net) {
+		TAILQ_INSERT_TAIL(&l->greeting, k, greeting_entry);
 		l->net_links++;
-		l->greeting++;
+		l->greeting_links++;
 	}
 }
 
@@ -285,6 +301,8 @@ int listeners_new(struct listeners **out, struct node *n, struct failure *f)
 	if (!l)
 		return failure_set(f, -ENOMEM, "virgod", NULL, "out of memory");
 	l->node = n;
+	TAILQ_INIT(&l->links);
+	TAILQ_INIT(&l->greeting);
 	ret = open_local(l, f);
 	if (ret)
 		free(l);
@@ -298,7 +316,7 @@ void listeners_cut(struct listeners *l, const char *name, const char *serial,
 {
 	struct link *k;
 
-	for (k = l->links; k; k = k->next) {
+	TAILQ_FOREACH(k, &l->links, all_entry) {
 		const struct tls_peer *p = conn_peer(k->conn);
 
 		if (p && !strcmp(p->node, name) &&
@@ -319,9 +337,9 @@ void listeners_free(struct listeners *l)
 		loop_unwatch(l->node->loop, &l->list[i].watch);
 		close(l->list[i].watch.fd);
 	}
-	for (k = l->links; k; k = k->next)
+	TAILQ_FOREACH(k, &l->links, all_entry)
 		conn_close(k->conn, NULL);
-	while (l->links)
+	while (!TAILQ_EMPTY(&l->links))
 		loop_step(l->node->loop, 0);
 	free(l);
 }
