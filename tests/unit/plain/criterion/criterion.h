@@ -17,10 +17,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+struct criterion_test_params {
+	size_t size; /* bytes of one element */
+	void *params;
+	size_t length;
+};
+
 struct plain_test {
 	const char *suite;
 	const char *name;
 	void (*run)(void);
+	/* A parameterized test has these two instead of run. */
+	void (*run_with)(void *param);
+	struct criterion_test_params (*params)(void);
 	void (*init)(void);
 	void (*fini)(void);
 	int signal;
@@ -32,6 +41,8 @@ struct plain_test {
 };
 
 extern struct plain_test *plain_tests;
+/* Defaults of a suite's tests: suite, init, fini and timeout are used. */
+extern struct plain_test *plain_suites;
 extern bool plain_failed;
 
 __attribute__((format(printf, 5, 6))) static inline void
@@ -92,6 +103,17 @@ plain_check(bool ok, bool fatal, const char *file, int line, const char *fmt,
 
 #define cr_skip_test(...) _exit(77)
 
+#define TestSuite(suite_, ...)                                                 \
+	__attribute__((constructor)) static void plain_suite_##suite_(void)    \
+	{                                                                      \
+		static struct plain_test t = { .suite = #suite_,               \
+					       ##__VA_ARGS__ };                \
+									       \
+		t.next = plain_suites;                                         \
+		plain_suites = &t;                                             \
+	}                                                                      \
+	struct plain_suite_##suite_##_semicolon
+
 #define Test(suite_, name_, ...)                                               \
 	static void suite_##_##name_(void);                                    \
 	__attribute__((constructor)) static void suite_##_##name_##_add(void)  \
@@ -105,5 +127,32 @@ plain_check(bool ok, bool fatal, const char *file, int line, const char *fmt,
 		plain_tests = &t;                                              \
 	}                                                                      \
 	static void suite_##_##name_(void)
+
+#define cr_make_param_array(type, array, count, ...)                           \
+	((struct criterion_test_params){ sizeof(type), (void *)(array), count })
+
+#define ParameterizedTestParameters(suite_, name_)                             \
+	static struct criterion_test_params suite_##_##name_##_params(void)
+
+#define ParameterizedTest(param, suite_, name_, ...)                           \
+	static void suite_##_##name_(param);                                   \
+	static void suite_##_##name_##_with(void *p)                           \
+	{                                                                      \
+		suite_##_##name_(p);                                           \
+	}                                                                      \
+	__attribute__((constructor)) static void suite_##_##name_##_add(void)  \
+	{                                                                      \
+		static struct plain_test t = {                                 \
+			.suite = #suite_,                                      \
+			.name = #name_,                                        \
+			.run_with = suite_##_##name_##_with,                   \
+			.params = suite_##_##name_##_params,                   \
+			##__VA_ARGS__                                          \
+		};                                                             \
+									       \
+		t.next = plain_tests;                                          \
+		plain_tests = &t;                                              \
+	}                                                                      \
+	static void suite_##_##name_(param)
 
 #endif
