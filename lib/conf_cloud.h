@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * virgo_cloud.conf: this node in the cloud, and what the cloud may do here. How
+ * to read the table is in conf.h. virgod and virgo-spawn follow it.
+ */
+#ifndef VIRGO_LIB_CONF_CLOUD_H
+#define VIRGO_LIB_CONF_CLOUD_H
+
+#include "conf.h"
+
+#define CONF_CLOUD(K, M)                                                       \
+	K(node, listen, ADDRESSES, (16), "",                                   \
+	  "Addresses to listen on for other nodes; none means every address "  \
+	  "of the machine. Read when virgod starts.")                          \
+	K(node, port, NUMBER, (1, 65535), "8747",                              \
+	  "TCP and UDP port to listen on where an address names none. Read "   \
+	  "when virgod starts.")                                               \
+	K(node, advertise, ADDRESSES, (16), "",                                \
+	  "Addresses under which other nodes reach this one, best first; "     \
+	  "none means those of its interfaces. Read when virgod starts.")      \
+	M(allow, NODE, USERS, (256),                                           \
+	  "Which users of a node may use this one. NODE is a node's name, or " \
+	  "* for every node that has no line of its own; users are names on "  \
+	  "that node, * for all, or none. Without any line all users of all "  \
+	  "nodes may; with one, nodes that no line covers may not.")           \
+	M(idmap, USER, USER, (),                                               \
+	  "The account here for a user who has another name on other nodes: "  \
+	  "ann = anna runs jobs of the cloud's ann as anna.")                  \
+	K(jobs, system_users, USERS, (64), "none",                             \
+	  "Root and system accounts that may run jobs here all the same.")     \
+	K(jobs, uid_min, NUMBER, (0, 4294967294), "0",                         \
+	  "Smallest user id of an ordinary account; 0 means UID_MIN of "       \
+	  "/etc/login.defs.")                                                  \
+	K(jobs, pam, CHOICE, ("auto|yes|no"), "auto",                          \
+	  "Whether PAM's service virgo must let an account in: auto asks it "  \
+	  "if /etc/pam.d/virgo exists, yes refuses everybody if it does not.") \
+	K(audit, size, SIZE, (65536, 1099511627776), "16M",                    \
+	  "Size at which a new audit log is begun.")                           \
+	K(audit, keep, NUMBER, (0, 99), "8",                                   \
+	  "How many old audit logs are kept.")
+
+CONF_STRUCT(conf_cloud, CONF_CLOUD);
+enum { CONF_PAM_AUTO, CONF_PAM_YES, CONF_PAM_NO };
+
+extern const struct conf_schema conf_cloud_schema;
+
+#endif
