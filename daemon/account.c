@@ -1,0 +1,449 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Accounts asked for in children; the contract is in account.h.
+ *
+ * A question is an entry in a list, keyed by name or uid. Its child writes one
+ * struct answer, then the groups and strings, to a pipe; end of file makes the
+ * answer valid. An answer that cannot be had in time counts as a refusal, unless
+ * an older one is still good.
+ */
+#include "account.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <security/pam_appl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+	ENTRIES_MAX = 256, /* the oldest unasked-for goes beyond */
+	NAME_BYTES = 256,
+	WHY_BYTES = 160,
+	ANSWER_BYTES_MAX = 1 << 20,
+};
+
+static const char pam_service[] = "virgo";
+
+struct answer { /* first bytes from the child */
+	u32 uid, gid, group_count;
+	u32 name_len, home_len, shell_len; /* with NUL */
+	char why[WHY_BYTES]; /* "" : granted */
+};
+
+struct waiter {
+	struct waiter *next;
+	account_fn *found;
+	void *arg;
+};
+
+struct entry {
+	struct entry *next;
+	struct accounts *owner;
+	bool by_uid;
+	u32 uid;
+	char name[NAME_BYTES];
+
+	u8 *data; /* answer and what follows it; NULL: none yet */
+	u64 answered_us;
+
+	pid_t child; /* 0: nobody asks now */
+	struct watch pipe;
+	struct timer deadline;
+	u8 *incoming;
+	size_t incoming_len, incoming_cap;
+	struct waiter *waiters;
+};
+
+struct accounts {
+	struct loop *loop;
+	struct entry *entries; /* most recently used first */
+	u32 count;
+};
+
+/* --- in the child --- */
+
+static int no_conversation(int n, const struct pam_message **m,
+			   struct pam_response **r, void *arg)
+{
+	return PAM_CONV_ERR;
+}
+
+/* PAM's account management says who may not come in now: expired, locked, or
+ * refused by the administrator's rules. Needs root to mean anything.
+ */
+static void ask_pam(const char *name, struct answer *a)
+{
+	struct pam_conv conv = { .conv = no_conversation };
+	pam_handle_t *h = NULL;
+	int ret;
+
+	if (geteuid())
+		return;
+	ret = pam_start(pam_service, name, &conv, &h);
+	if (ret == PAM_SUCCESS)
+		ret = pam_acct_mgmt(h, PAM_SILENT);
+	if (ret != PAM_SUCCESS)
+		snprintf(a->why, sizeof(a->why), "PAM refuses user '%.60s': %.60s",
+			 name, h ? pam_strerror(h, ret) : "cannot start");
+	if (h)
+		pam_end(h, ret);
+}
+
+static bool put(int fd, const void *data, size_t len)
+{
+	const u8 *p = data;
+
+	while (len) {
+		ssize_t n = write(fd, p, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return false;
+		p += n;
+		len -= (size_t)n;
+	}
+	return true;
+}
+
+static void answer_child(const struct entry *e, int fd)
+	__attribute__((noreturn));
+static void answer_child(const struct entry *e, int fd)
+{
+	struct answer a = { 0 };
+	gid_t *groups = NULL;
+	struct passwd *pw;
+	int count = 64;
+
+	errno = 0;
+	pw = e->by_uid ? getpwuid(e->uid) : getpwnam(e->name);
+	if (!pw) {
+		if (e->by_uid)
+			snprintf(a.why, sizeof(a.why), "no user with id %u",
+				 e->uid);
+		else
+			snprintf(a.why, sizeof(a.why), "no user '%.100s' there",
+				 e->name);
+		_exit(!put(fd, &a, sizeof(a)));
+	}
+	do {
+		int had = count;
+
+		free(groups);
+		groups = malloc((size_t)count * sizeof(*groups));
+		if (!groups)
+			_exit(1);
+		if (getgrouplist(pw->pw_name, pw->pw_gid, groups, &count) >= 0)
+			break;
+		count = count > had ? count : had * 2;
+	} while (count <= 65536);
+	a.uid = pw->pw_uid;
+	a.gid = pw->pw_gid;
+	a.group_count = (u32)count;
+	a.name_len = (u32)strlen(pw->pw_name) + 1;
+	a.home_len = (u32)strlen(pw->pw_dir) + 1;
+	a.shell_len = (u32)strlen(pw->pw_shell) + 1;
+	if (!e->by_uid)
+		ask_pam(e->name, &a);
+	_exit(!(put(fd, &a, sizeof(a)) &&
+		put(fd, groups, (size_t)count * sizeof(*groups)) &&
+		put(fd, pw->pw_name, a.name_len) &&
+		put(fd, pw->pw_dir, a.home_len) &&
+		put(fd, pw->pw_shell, a.shell_len)));
+}
+
+/* --- in virgo-spawn --- */
+
+/* Whether @data holds what its first bytes promise. */
+static bool answer_whole(const u8 *data, size_t len)
+{
+	const struct answer *a = (const void *)data;
+
+	if (len < sizeof(*a))
+		return false;
+	return len == sizeof(*a) + (size_t)a->group_count * sizeof(u32) +
+			      a->name_len + a->home_len + a->shell_len;
+}
+
+static void tell(const u8 *data, const char *instead, account_fn *found,
+		 void *arg)
+{
+	const struct answer *a = (const void *)data;
+	struct account out = { 0 };
+	const char *text;
+
+	if (!a || a->why[0]) {
+		found(arg, NULL, a ? a->why : instead);
+		return;
+	}
+	out.uid = a->uid;
+	out.gid = a->gid;
+	out.group_count = a->group_count;
+	out.groups = (const void *)(data + sizeof(*a));
+	text = (const char *)(out.groups + a->group_count);
+	out.name = text;
+	out.home = text + a->name_len;
+	out.shell = out.home + a->home_len;
+	if (!out.shell[0])
+		out.shell = "/bin/sh";
+	found(arg, &out, NULL);
+}
+
+static void tell_waiters(struct entry *e, const char *instead)
+{
+	struct waiter *w = e->waiters, *next;
+
+	e->waiters = NULL;
+	for (; w; w = next) {
+		next = w->next;
+		tell(e->data, instead, w->found, w->arg);
+		free(w);
+	}
+}
+
+static void stop_asking(struct entry *e)
+{
+	loop_disarm(e->owner->loop, &e->deadline);
+	if (e->pipe.fd >= 0) {
+		loop_unwatch(e->owner->loop, &e->pipe);
+		close(e->pipe.fd);
+		e->pipe.fd = -1;
+	}
+	free(e->incoming);
+	e->incoming = NULL;
+	e->incoming_len = e->incoming_cap = 0;
+}
+
+static void answer_came(struct entry *e)
+{
+	if (answer_whole(e->incoming, e->incoming_len)) {
+		free(e->data);
+		e->data = e->incoming;
+		e->incoming = NULL;
+		e->answered_us = loop_clock_us();
+	}
+	stop_asking(e);
+	tell_waiters(e, "the user data base gave no answer");
+}
+
+static void pipe_ready(struct watch *w, u32 events)
+{
+	struct entry *e = (void *)((u8 *)w - offsetof(struct entry, pipe));
+	ssize_t n;
+
+	for (;;) {
+		if (e->incoming_len == e->incoming_cap) {
+			size_t cap = e->incoming_cap ? e->incoming_cap * 2 : 4096;
+			u8 *p = cap <= ANSWER_BYTES_MAX ?
+					realloc(e->incoming, cap) : NULL;
+
+			if (!p) {
+				answer_came(e);
+				return;
+			}
+			e->incoming = p;
+			e->incoming_cap = cap;
+		}
+		n = read(w->fd, e->incoming + e->incoming_len,
+			 e->incoming_cap - e->incoming_len);
+		if (n > 0)
+			e->incoming_len += (size_t)n;
+		else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+			break;
+		else if (errno == EAGAIN)
+			return;
+	}
+	answer_came(e);
+}
+
+static void deadline_passed(struct timer *t)
+{
+	struct entry *e = (void *)((u8 *)t - offsetof(struct entry, deadline));
+
+	if (e->child > 0)
+		kill(e->child, SIGKILL);
+	stop_asking(e);
+	tell_waiters(e, "the user data base does not answer");
+}
+
+static void ask(struct entry *e)
+{
+	int fds[2];
+
+	if (e->pipe.fd >= 0)
+		return;
+	if (pipe2(fds, O_CLOEXEC)) {
+		tell_waiters(e, "too many open files");
+		return;
+	}
+	fcntl(fds[0], F_SETFL, O_NONBLOCK);
+	e->child = fork();
+	if (e->child == 0) {
+		sigset_t none;
+
+		/* Streams of jobs that are being started must not be held
+		 * open by a data base that is slow.
+		 */
+		dup2(fds[1], STDERR_FILENO + 1);
+		close_range(STDERR_FILENO + 2, ~0U, 0);
+		sigemptyset(&none);
+		sigprocmask(SIG_SETMASK, &none, NULL);
+		answer_child(e, STDERR_FILENO + 1);
+	}
+	close(fds[1]);
+	e->pipe = (struct watch){ .fd = fds[0], .ready = pipe_ready };
+	if (e->child < 0 || loop_watch(e->owner->loop, &e->pipe, EPOLLIN)) {
+		close(fds[0]);
+		e->pipe.fd = -1;
+		tell_waiters(e, "out of processes or memory");
+		return;
+	}
+	e->deadline.fire = deadline_passed;
+	loop_arm(e->owner->loop, &e->deadline, ACCOUNT_WAIT_MS * 1000ULL);
+}
+
+static void entry_free(struct entry *e)
+{
+	struct waiter *w, *next;
+
+	stop_asking(e);
+	for (w = e->waiters; w; w = next) {
+		next = w->next;
+		free(w);
+	}
+	free(e->data);
+	free(e);
+}
+
+/* Drops the entry used longest ago that nobody waits for. */
+static void make_room(struct accounts *as)
+{
+	struct entry **at, **last = NULL;
+	struct entry *e;
+
+	for (at = &as->entries; *at; at = &(*at)->next)
+		if (!(*at)->waiters && (*at)->pipe.fd < 0)
+			last = at;
+	if (!last)
+		return;
+	e = *last;
+	*last = e->next;
+	as->count--;
+	entry_free(e);
+}
+
+static struct entry *entry_of(struct accounts *as, const char *name, u32 uid)
+{
+	struct entry **at, *e;
+
+	for (at = &as->entries; (e = *at); at = &e->next)
+		if (name ? !e->by_uid && !strcmp(e->name, name) :
+			   e->by_uid && e->uid == uid)
+			break;
+	if (e) {
+		*at = e->next;
+	} else {
+		if (as->count >= ENTRIES_MAX)
+			make_room(as);
+		e = calloc(1, sizeof(*e));
+		if (!e)
+			return NULL;
+		e->owner = as;
+		e->pipe.fd = -1;
+		e->by_uid = !name;
+		e->uid = uid;
+		if (name)
+			snprintf(e->name, sizeof(e->name), "%s", name);
+		as->count++;
+	}
+	e->next = as->entries;
+	as->entries = e;
+	return e;
+}
+
+static void find(struct accounts *as, const char *name, u32 uid,
+		 account_fn *found, void *arg)
+{
+	struct entry *e = entry_of(as, name, uid);
+	u64 age_us = e && e->data ? loop_clock_us() - e->answered_us : 0;
+	struct waiter *w;
+
+	if (!e) {
+		found(arg, NULL, "out of memory");
+		return;
+	}
+	if (e->data && age_us < ACCOUNT_KEEP_MS * 1000ULL) {
+		/* A refusal is asked again at once, so that its remedy works. */
+		bool refused = ((struct answer *)e->data)->why[0];
+
+		if (!refused || age_us < 1000000) {
+			tell(e->data, NULL, found, arg);
+			if (age_us > ACCOUNT_FRESH_MS * 1000ULL)
+				ask(e);
+			return;
+		}
+	}
+	free(e->data);
+	e->data = NULL;
+	w = malloc(sizeof(*w));
+	if (!w) {
+		found(arg, NULL, "out of memory");
+		return;
+	}
+	*w = (struct waiter){ .next = e->waiters, .found = found, .arg = arg };
+	e->waiters = w;
+	ask(e);
+}
+
+struct accounts *accounts_new(struct loop *l)
+{
+	struct accounts *as = calloc(1, sizeof(*as));
+
+	if (as)
+		as->loop = l;
+	return as;
+}
+
+void accounts_free(struct accounts *as)
+{
+	struct entry *e, *next;
+
+	if (!as)
+		return;
+	for (e = as->entries; e; e = next) {
+		next = e->next;
+		entry_free(e);
+	}
+	free(as);
+}
+
+void accounts_find(struct accounts *as, const char *name, account_fn *found,
+		   void *arg)
+{
+	if (!name[0] || strlen(name) >= NAME_BYTES)
+		found(arg, NULL, "no such user there");
+	else
+		find(as, name, 0, found, arg);
+}
+
+void accounts_find_uid(struct accounts *as, u32 uid, account_fn *found,
+		       void *arg)
+{
+	find(as, NULL, uid, found, arg);
+}
+
+bool accounts_reaped(struct accounts *as, pid_t pid)
+{
+	struct entry *e;
+
+	for (e = as->entries; e; e = e->next)
+		if (e->child == pid) {
+			e->child = 0;
+			return true;
+		}
+	return false;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Accounts of this machine for virgo-spawn: name to ids, groups, home and shell,
+ * allowed or refused by PAM. Name services and PAM may block for long, so each
+ * question is asked in a child; answers are kept for ACCOUNT_KEEP_MS and asked
+ * again in the background after ACCOUNT_FRESH_MS, so a busy node answers from
+ * memory and a removed user is noticed within half a minute.
+ */
+#ifndef VIRGO_DAEMON_ACCOUNT_H
+#define VIRGO_DAEMON_ACCOUNT_H
+
+#include "loop.h"
+
+enum {
+	ACCOUNT_FRESH_MS = 5000,
+	ACCOUNT_KEEP_MS = 30000,
+	ACCOUNT_WAIT_MS = 10000, /* a question unanswered for so long fails */
+};
+
+struct account {
+	u32 uid;
+	u32 gid;
+	u32 group_count;
+	const u32 *groups;
+	const char *name;
+	const char *home;
+	const char *shell;
+};
+
+/* @a is valid during the call; NULL with @why (text for the user) otherwise. */
+typedef void account_fn(void *arg, const struct account *a, const char *why);
+
+struct accounts;
+
+struct accounts *accounts_new(struct loop *l);
+/* Waiting questions are forgotten, their functions not called. */
+void accounts_free(struct accounts *as);
+/* Calls @found now or later, exactly once. */
+void accounts_find(struct accounts *as, const char *name, account_fn *found,
+		   void *arg);
+/* The same by uid, without asking PAM. */
+void accounts_find_uid(struct accounts *as, u32 uid, account_fn *found,
+		       void *arg);
+/* A child of this process ended; true when it was one of ours. */
+bool accounts_reaped(struct accounts *as, pid_t pid);
+
+#endif

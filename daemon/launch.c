@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The child's way from fork to exec; the contract is in launch.h.
+ *
+ * Order matters: streams and terminal first (as root, the terminal's slave is
+ * given to the user), then limits, then groups, gid and uid for good, then all
+ * that must happen with the user's own rights: the directory and the program.
+ */
+#include "launch.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <termios.h>
+#include <unistd.h>
+
+enum {
+	STATUS_FD = 3, /* where the child keeps status_fd */
+	BLOB_FD = 4,
+	UMASK_HERE = 022,
+};
+
+static const char path_user[] = "/usr/local/bin:/usr/bin:/bin";
+static const char path_root[] =
+	"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+static void fail(u32 stage, int error) __attribute__((noreturn));
+static void fail(u32 stage, int error)
+{
+	struct launch_failure f = { .stage = stage, .error = error };
+	ssize_t n = write(STATUS_FD, &f, sizeof(f));
+
+	_exit(n == (ssize_t)sizeof(f) ? 127 : 126);
+}
+
+static void set_streams(const struct launch *l)
+{
+	bool pty = l->start->flags & JOB_PTY;
+	int i;
+
+	for (i = 0; i < JOB_STREAMS; i++)
+		if (dup2(l->streams[i], i) < 0)
+			fail(STAGE_SETUP, errno);
+	if (l->blob_fd >= 0 && dup2(l->blob_fd, BLOB_FD) < 0)
+		fail(STAGE_SETUP, errno);
+	/* Other jobs' streams, the socket to virgod: nothing may leak, not even
+	 * into a child that hangs before exec.
+	 */
+	if (close_range(l->blob_fd >= 0 ? BLOB_FD + 1 : BLOB_FD, ~0U, 0))
+		fail(STAGE_SETUP, errno);
+	if (setsid() < 0)
+		fail(STAGE_SETUP, errno);
+	if (pty && ioctl(0, TIOCSCTTY, 0))
+		fail(STAGE_SETUP, errno);
+	if (geteuid())
+		return;
+	/* So that the program may open /dev/stdout again, or its terminal. */
+	for (i = 0; i < (pty ? 1 : JOB_STREAMS); i++)
+		if (fchown(i, l->account->uid, (gid_t)-1) && errno != EROFS &&
+		    errno != EPERM)
+			fail(STAGE_SETUP, errno);
+	if (pty)
+		fchmod(0, 0600);
+}
+
+static void limit(int what, u64 soft, u64 hard)
+{
+	struct rlimit r = { .rlim_cur = soft, .rlim_max = hard };
+
+	if (setrlimit(what, &r))
+		fail(STAGE_LIMIT, errno);
+}
+
+static void set_limits(const struct launch *l)
+{
+	u16 mask = l->start->umask;
+
+	limit(RLIMIT_NOFILE, l->nofile_soft, l->nofile_hard);
+	if (l->rlimits.memory_bytes)
+		limit(RLIMIT_AS, l->rlimits.memory_bytes,
+		      l->rlimits.memory_bytes);
+	if (l->rlimits.pids)
+		limit(RLIMIT_NPROC, l->rlimits.pids, l->rlimits.pids);
+	umask(mask == JOB_UMASK_DEFAULT ? UMASK_HERE : mask & 0777);
+}
+
+static void become(const struct account *a)
+{
+	if (geteuid() == 0) {
+		if (setgroups(a->group_count, a->groups) ||
+		    setresgid(a->gid, a->gid, a->gid) ||
+		    setresuid(a->uid, a->uid, a->uid))
+			fail(STAGE_IDENTITY, errno);
+	}
+	/* Also the case of a virgod that is not root: itself or nobody. */
+	if (getuid() != a->uid || geteuid() != a->uid)
+		fail(STAGE_IDENTITY, EPERM);
+}
+
+static void set_signals(void)
+{
+	static const u8 by_default[64]; /* the kernel's struct, all zero */
+	sigset_t none;
+	int sig;
+
+	/* Not signal(): it spares two that the C library keeps for itself. */
+	for (sig = 1; sig < NSIG; sig++)
+		syscall(SYS_rt_sigaction, sig, by_default, NULL, NSIG / 8);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static char *span_dup(struct span s)
+{
+	char *p = malloc((size_t)s.len + 1);
+
+	if (!p)
+		fail(STAGE_SETUP, ENOMEM);
+	memcpy(p, s.data, s.len);
+	p[s.len] = 0;
+	return p;
+}
+
+/* Strings of a list as a vector; one with a NUL inside is malformed. */
+static char **vector_of(struct span list)
+{
+	struct rcursor c = rcursor_of(list.data, list.len);
+	struct rec_text t;
+	size_t count = 0;
+	char **v;
+	int more;
+
+	while ((more = rec_text_next(&c, &t)) > 0) {
+		if (memchr(t.text.data, 0, t.text.len))
+			fail(STAGE_REQUEST, EINVAL);
+		count++;
+	}
+	v = calloc(count + 1, sizeof(*v));
+	if (more < 0 || !v)
+		fail(STAGE_REQUEST, more < 0 ? EBADMSG : ENOMEM);
+	c = rcursor_of(list.data, list.len);
+	for (count = 0; rec_text_next(&c, &t) > 0; count++)
+		v[count] = span_dup(t.text);
+	return v;
+}
+
+static void must_setenv(const char *name, const char *value)
+{
+	if (setenv(name, value, 1))
+		fail(STAGE_SETUP, errno);
+}
+
+static void set_environment(const struct launch *l)
+{
+	const struct msg_job_start *s = l->start;
+	char **given = vector_of(s->env);
+
+	clearenv();
+	must_setenv("HOME", l->account->home);
+	must_setenv("USER", l->account->name);
+	must_setenv("LOGNAME", l->account->name);
+	must_setenv("SHELL", l->account->shell);
+	must_setenv("PATH", l->account->uid ? path_user : path_root);
+	if (s->flags & JOB_PTY)
+		must_setenv("TERM", s->term.len ? span_dup(s->term) : "dumb");
+	must_setenv("VIRGO_NODE", span_dup(s->node));
+	/* Entries without '=' or with an empty name are not variables. */
+	for (; *given; given++)
+		if (strchr(*given, '=') && **given != '=' && putenv(*given))
+			fail(STAGE_SETUP, errno);
+	if (putenv((char *)l->group->mark))
+		fail(STAGE_SETUP, errno);
+}
+
+/* A directory that was asked for must be there; home need not. */
+static void set_directory(const struct launch *l)
+{
+	if (l->start->cwd.len) {
+		char *cwd = span_dup(l->start->cwd);
+
+		if (chdir(cwd))
+			fail(STAGE_CWD, errno);
+		must_setenv("PWD", cwd);
+	} else if (chdir(l->account->home) && chdir("/")) {
+		fail(STAGE_CWD, errno);
+	}
+}
+
+/* As the shell does: the first that can be run; an entry that may not be run is
+ * remembered, for the error.
+ */
+static int exec_by_path(char **argv)
+{
+	const char *path = getenv("PATH");
+	size_t name_len = strlen(argv[0]);
+	int error = ENOENT;
+
+	if (strchr(argv[0], '/') || !path) {
+		execv(argv[0], argv);
+		return errno;
+	}
+	for (;;) {
+		size_t len = strcspn(path, ":");
+		char *file = malloc(len + name_len + 3);
+
+		if (!file)
+			return ENOMEM;
+		sprintf(file, "%.*s/%s", len ? (int)len : 1, len ? path : ".",
+			argv[0]);
+		execv(file, argv);
+		free(file);
+		if (errno == EACCES)
+			error = EACCES;
+		else if (errno != ENOENT && errno != ENOTDIR)
+			return errno;
+		if (!path[len])
+			return error;
+		path += len + 1;
+	}
+}
+
+/* An interpreter must be able to open the script again by its descriptor; a
+ * program needs none.
+ */
+static int exec_blob(char **argv)
+{
+	char head[2] = "";
+
+	if (pread(BLOB_FD, head, sizeof(head), 0) < 0)
+		return errno;
+	if (memcmp(head, "#!", 2))
+		fcntl(BLOB_FD, F_SETFD, FD_CLOEXEC);
+	fexecve(BLOB_FD, argv, environ);
+	return errno;
+}
+
+void launch_child(const struct launch *l)
+{
+	char **argv;
+	int error;
+
+	if (dup3(l->status_fd, STATUS_FD, O_CLOEXEC) < 0)
+		_exit(126);
+	set_streams(l);
+	set_limits(l);
+	set_environment(l);
+	argv = vector_of(l->start->argv);
+	if (!argv[0] || !argv[0][0])
+		fail(STAGE_REQUEST, EINVAL);
+	become(l->account);
+	set_signals();
+	set_directory(l);
+	error = l->blob_fd >= 0 ? exec_blob(argv) : exec_by_path(argv);
+	fail(STAGE_EXEC, error);
+}
