@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Runs simulated clouds:
+ *
+ *	sim [--scenario kill|chaos|scale] [--seed N] [--runs N] [--nodes N]
+ *	    [--loss PPM] [--seconds N] [--budget SECONDS]
+ *
+ * Seeds count up from --seed (default 1). A failure prints the line that
+ *repeats it and ends the program with 1. Without --nodes kill goes through 3 to
+ *64 and chaos through 2 to 12; scale does 10, 1,000 and 10,000 and checks the
+ *bounds of the cost and of the time to detect. --budget ends the runs when that
+ *much time has passed.
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "swim_sim.h"
+
+static struct {
+	const char *scenario;
+	u64 seed;
+	u64 runs;
+	u32 nodes;
+	u32 loss_ppm;
+	u32 seconds;
+	u32 budget_s;
+} opt = { "chaos", 1, 1, 0, 50000, 30, 0 };
+
+static int failed(u64 seed, u32 nodes, const char *why)
+{
+	printf("FAILED %s\nagain: sim --scenario %s --seed %llu --nodes %u\n",
+	       why, opt.scenario, (unsigned long long)seed, nodes);
+	return 1;
+}
+
+static int run_many(void (*run)(u64, u32, char *), u32 least, u32 most)
+{
+	time_t begin = time(NULL);
+	char failure[256];
+	u64 i;
+
+	for (i = 0; i < opt.runs; i++) {
+		u64 seed = opt.seed + i;
+		u32 nodes = opt.nodes
+				    ? opt.nodes
+				    : least + (u32)(seed % (most - least + 1));
+
+		run(seed, nodes, failure);
+		if (failure[0])
+			return failed(seed, nodes, failure);
+		if (opt.budget_s && time(NULL) - begin >= (time_t)opt.budget_s)
+			break;
+	}
+	printf("%s: %llu seeds from %llu, none failed, in %ld s\n",
+	       opt.scenario, (unsigned long long)(i < opt.runs ? i + 1 : i),
+	       (unsigned long long)opt.seed, (long)(time(NULL) - begin));
+	return 0;
+}
+
+static int scale_one(u32 nodes, struct scale_result *r)
+{
+	char failure[256];
+
+	scenario_scale(opt.seed, nodes, opt.loss_ppm, opt.seconds, r, failure);
+	if (failure[0])
+		return failed(opt.seed, nodes, failure);
+	printf("{\"nodes\":%u,\"loss_ppm\":%u,\"bytes_per_s\":%llu,"
+	       "\"datagrams_per_s\":%llu.%03llu,\"detect_first_ms\":%llu,"
+	       "\"detect_median_ms\":%llu,\"detect_99_ms\":%llu,"
+	       "\"detect_last_ms\":%llu,\"killed\":%llu,\"seen\":%llu,"
+	       "\"false_down\":%llu,\"false_suspect\":%llu}\n",
+	       nodes, opt.loss_ppm, (unsigned long long)r->bytes_per_second,
+	       (unsigned long long)r->datagrams_per_1000s / 1000,
+	       (unsigned long long)r->datagrams_per_1000s % 1000,
+	       (unsigned long long)r->detect_first_us / 1000,
+	       (unsigned long long)r->detect_median_us / 1000,
+	       (unsigned long long)r->detect_99_us / 1000,
+	       (unsigned long long)r->detect_last_us / 1000,
+	       (unsigned long long)r->killed, (unsigned long long)r->seen,
+	       (unsigned long long)r->false_down,
+	       (unsigned long long)r->false_suspect);
+	return 0;
+}
+
+static int scale(void)
+{
+	static const u32 sizes[] = { 10, 1000, 10000 };
+	struct scale_result r[ARRAY_SIZE(sizes)];
+	u64 least, most;
+	u32 i;
+
+	if (opt.nodes)
+		return scale_one(opt.nodes, &r[0]);
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		if (scale_one(sizes[i], &r[i]))
+			return 1;
+		if (r[i].false_down)
+			return failed(opt.seed, sizes[i], "false alarm");
+		if (r[i].detect_median_us > 10000000)
+			return failed(opt.seed, sizes[i], "seen down too late");
+	}
+	least = r[1].bytes_per_second * 80;
+	most = r[1].bytes_per_second * 120;
+	if (r[2].bytes_per_second * 100 < least ||
+	    r[2].bytes_per_second * 100 > most)
+		return failed(opt.seed, 10000, "cost grows with the cloud");
+	return 0;
+}
+
+static u64 number(const char *s)
+{
+	char *end;
+	u64 v = strtoull(s, &end, 10);
+
+	if (!*s || *end) {
+		fprintf(stderr, "sim: not a number: %s\n", s);
+		exit(2);
+	}
+	return v;
+}
+
+static void parse(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "scenario", required_argument, NULL, 's' },
+		{ "seed", required_argument, NULL, 'S' },
+		{ "runs", required_argument, NULL, 'r' },
+		{ "nodes", required_argument, NULL, 'n' },
+		{ "loss", required_argument, NULL, 'l' },
+		{ "seconds", required_argument, NULL, 't' },
+		{ "budget", required_argument, NULL, 'b' },
+		{ 0 },
+	};
+	int o;
+
+	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1)
+		switch (o) {
+		case 's':
+			opt.scenario = optarg;
+			break;
+		case 'S':
+			opt.seed = number(optarg);
+			break;
+		case 'r':
+			opt.runs = number(optarg);
+			break;
+		case 'n':
+			opt.nodes = (u32)number(optarg);
+			break;
+		case 'l':
+			opt.loss_ppm = (u32)number(optarg);
+			break;
+		case 't':
+			opt.seconds = (u32)number(optarg);
+			break;
+		case 'b':
+			opt.budget_s = (u32)number(optarg);
+			break;
+		default:
+			exit(2);
+		}
+}
+
+int main(int argc, char **argv)
+{
+	parse(argc, argv);
+	if (!strcmp(opt.scenario, "kill"))
+		return run_many(scenario_kill, 3, 64);
+	if (!strcmp(opt.scenario, "chaos"))
+		return run_many(scenario_chaos, 2, 12);
+	if (!strcmp(opt.scenario, "scale"))
+		return scale();
+	fprintf(stderr, "sim: no scenario %s\n", opt.scenario);
+	return 2;
+}
