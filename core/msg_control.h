@@ -31,7 +31,10 @@
 	M(38, AUDIT_ENTRIES, audit_entries, "answer to AUDIT")                 \
 	M(39, LOAD, load, "ask a node for its load now")                       \
 	M(40, LOAD_REPLY, load_reply, "answer to LOAD")                        \
-	M(41, PROMOTE, promote, "make this node the home node")
+	M(41, PROMOTE, promote, "make a node the home node")                   \
+	M(42, NODE_LIST, node_list, "nodes in the catalog")                    \
+	M(43, NODES, nodes, "answer to NODE_LIST")                             \
+	M(44, LEAVE, leave, "this machine stops being a node")
 
 #define FIELDS_HELLO(R, O)                                                     \
 	R(u16, version_min) R(u16, version_max) R(u64, features)               \
@@ -43,16 +46,18 @@
 #define FIELDS_PONG(R, O) R(u64, stamp)
 #define FIELDS_GOAWAY(R, O) R(s32, code) R(str, why)
 #define FIELDS_JOIN(R, O)                                                      \
-	R(bytes, secret) R(bytes, request) R(str, name) R(str, addresses)
+	R(bytes, secret) R(bytes, request) R(str, name) R(str, addresses)      \
+	R(str, volume_path)
 #define FIELDS_JOINED(R, O)                                                    \
-	R(str, cloud) R(str, name) R(str, home) R(bytes, certificate)          \
-	R(bytes, authority)
+	R(str, cloud) R(str, name) R(bytes, certificate) R(bytes, authority)   \
+	R(bytes, catalog)
 #define FIELDS_RENEW(R, O) R(bytes, request)
 #define FIELDS_RENEWED(R, O) R(bytes, certificate)
 #define FIELDS_CATALOG_PULL(R, O) R(u64, epoch) R(u64, since)
 #define FIELDS_CATALOG_ROWS(R, O)                                              \
-	R(u64, epoch) R(u64, change) R(u8, more) R(u32, key_number)            \
-	R(bytes, group_key) R(list, rows)
+	R(u64, epoch) R(u64, change) R(u8, whole) R(u8, more) R(str, home)     \
+	R(bytes, signature) R(u32, key_number) R(bytes, group_key)             \
+	R(list, rows)
 #define FIELDS_INVITE(R, O) R(str, name) R(u32, seconds)
 #define FIELDS_INVITED(R, O) R(str, token) R(str, name)
 #define FIELDS_NODE_CHANGE(R, O) R(str, node) R(str, action)
@@ -72,12 +77,19 @@
 #define FIELDS_LOAD_REPLY(R, O)                                                \
 	R(u32, cpus) R(u32, idle_ppm) R(u32, load1_milli) R(u64, memory_bytes) \
 	R(u64, memory_free_bytes) R(u32, jobs) R(u64, service_us)
-#define FIELDS_PROMOTE(R, O) R(str, backup) R(str, passphrase)
+#define FIELDS_PROMOTE(R, O)                                                   \
+	R(str, node) R(u64, epoch) R(u64, change) R(bytes, authority_key)      \
+	R(list, rows)
+#define FIELDS_NODE_LIST(R, O)
+#define FIELDS_NODES(R, O) R(str, home) R(list, nodes)
+#define FIELDS_LEAVE(R, O) R(u8, force)
 
 #define CONTROL_RECORDS(M)                                                     \
 	M(CATALOG_ROW, catalog_row, "one row of the catalog")                  \
 	M(NODE_ROW, node_row, "catalog: a node")                               \
 	M(REMOVAL_ROW, removal_row, "catalog: a signed removal")               \
+	M(INVITATION_ROW, invitation_row, "home node only: an invitation")     \
+	M(CATALOG_HEAD, catalog_head, "what a catalog says about itself")      \
 	M(VOLUME_ROW, volume_row, "catalog: a volume")                         \
 	M(NODE_STATUS, node_status, "STATUS_REPLY: a node as seen from here")  \
 	M(CHOICE, choice, "CHOSEN: a candidate, best first")                   \
@@ -87,10 +99,17 @@
 	R(str, table) R(str, key) R(u64, change) R(u8, deleted) R(bytes, value)
 #define FIELDS_NODE_ROW(R, O)                                                  \
 	R(str, name) R(str, addresses) R(str, serial) R(u8, draining)          \
-	R(u64, joined_s) R(u8, home)
+	R(u64, joined_s) R(u8, home) R(u64, expires_s)
 #define FIELDS_REMOVAL_ROW(R, O)                                               \
-	R(u64, number) R(str, name) R(str, serial) R(u64, time_s)              \
-	R(bytes, signature)
+	R(u64, number) R(str, name) R(str, stem) R(u64, time_s)                \
+	R(u64, until_s) R(bytes, signature)
+#define FIELDS_INVITATION_ROW(R, O)                                            \
+	R(bytes, secret_hash) R(str, name) R(u64, expires_s) R(u64, used_s)    \
+	R(bytes, key_hash)
+#define FIELDS_CATALOG_HEAD(R, O)                                              \
+	R(str, cloud) R(str, self) R(str, home) R(u64, epoch) R(u64, change)   \
+	R(u64, pruned) R(bytes, signature) R(u32, key_number)                  \
+	R(bytes, group_key) R(str, heir)
 #define FIELDS_VOLUME_ROW(R, O)                                                \
 	R(str, name) R(str, node) R(str, kind) R(str, path) R(str, squash)     \
 	R(str, idmap) R(str, allow) R(bytes, id) R(u32, slot)
