@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "client.h"
+#include "stdfds.h"
 #include "verbs.h"
 
 static void help(void)
@@ -56,6 +57,7 @@ int main(int argc, char **argv)
 	const struct verb *v;
 	int c;
 
+	stdfds_ensure();
 	while ((c = getopt_long(argc, argv, "+", longs, NULL)) != -1) {
 		switch (c) {
 		case 's':

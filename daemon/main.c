@@ -22,6 +22,7 @@
 #include "log.h"
 #include "peers.h"
 #include "service.h"
+#include "stdfds.h"
 #include "where.h"
 
 struct options {
@@ -263,8 +264,10 @@ int main(int argc, char **argv)
 	struct daemon d = { .signals.fd = -1 };
 	struct failure f = { 0 };
 	struct options o;
-	int ret = parse(&o, argc, argv);
+	int ret;
 
+	stdfds_ensure();
+	ret = parse(&o, argc, argv);
 	if (ret >= 0)
 		return ret;
 	log_open("virgod", o.verbose ? LOG_LEVEL_INFO : LOG_LEVEL_NOTICE);

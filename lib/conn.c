@@ -317,6 +317,10 @@ static int enqueue(struct conn *c, const struct frame *f, const void *head,
 	u8 header[FRAME_HEADER_BYTES];
 	size_t before = c->plain.bytes;
 
+	if (conn_queued(c) > CONN_MAX) {
+		fail(c, -ENOBUFS, "it asks and does not read the answers");
+		return -EPIPE;
+	}
 	out.length = (u32)(head_len + body_len);
 	frame_encode(&out, header);
 	if (chunks_add(&c->plain, header, sizeof(header)) ||

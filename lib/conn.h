@@ -41,6 +41,7 @@ struct conn_ops {
 enum {
 	CONN_HIGH = 4 << 20, /* queued bytes above which a sender should stop */
 	CONN_LOW = 1 << 20,
+	CONN_MAX = 64 << 20, /* queued bytes above which it is closed */
 	CONN_HELLO_MS = 5000, /* from accept or connect to OPEN */
 	CONN_PING_MS = 1000, /* sent when nothing was sent for this long */
 	CONN_DEAD_MS = 3500, /* closed when nothing came for this long */
@@ -88,7 +89,8 @@ u32 conn_round_trip_us(const struct conn *c);
  * Queues one frame: header from @f (length is filled in), then @head and
  * @body as its payload; either may be NULL. Bytes are copied. The queue is
  * written when the loop next comes round, so many frames share one send.
- * -EPIPE when closed, -EMSGSIZE, -ENOMEM.
+ * -EPIPE when closed or when the peer has let CONN_MAX bytes pile up, -EMSGSIZE,
+ * -ENOMEM.
  */
 int conn_send(struct conn *c, const struct frame *f, const void *head,
 	      size_t head_len, const void *body, size_t body_len);

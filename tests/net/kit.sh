@@ -391,5 +391,5 @@ net_gone() {
 node_kill() {
 	step "kill -9 virgod on $1"
 	kill -KILL "${PID[virgod-$1]}"
-	finish "virgod-$1" || true
+	finish "virgod-$1" 2> /dev/null || true
 }
