@@ -23,7 +23,7 @@
  *	SIZE (min, max)		u64 section_key_bytes	512M, 8G; 1024 to a step
  *	DURATION (min, max)	u64 section_key_ms	500ms, 60s, 10m, 2h, 30d
  *	CHOICE ("a|b")		u32, place of the word in the list
- *	PATH ()			const char *, absolute or ""
+ *	PATH ()			const char *, absolute
  *	LIST (most)		struct conf_list	words
  *	ADDRESSES (most)	struct conf_list	host or host:port
  *	USERS (most)		struct conf_list	user names, "*" or "none"

@@ -18,6 +18,9 @@
 	K(node, advertise, ADDRESSES, (16), "",                                \
 	  "Addresses under which other nodes reach this one, best first; "     \
 	  "none means those of its interfaces. Read when virgod starts.")      \
+	K(node, seeds, ADDRESSES, (16), "",                                    \
+	  "Addresses of other nodes of the cloud, asked when no node answers " \
+	  "under the addresses that the catalog has.")                         \
 	M(allow, NODE, USERS, (256),                                           \
 	  "Which users of a node may use this one. NODE is a node's name, or " \
 	  "* for every node that has no line of its own; users are names on "  \
