@@ -20,6 +20,7 @@
 #include "client.h"
 #include "listen.h"
 #include "log.h"
+#include "membership.h"
 #include "peers.h"
 #include "service.h"
 #include "stdfds.h"
@@ -243,6 +244,8 @@ static int build(struct daemon *d, const struct options *o, struct failure *f)
 	ret = listeners_new(&d->listeners, n, f);
 	if (!ret && n->identity)
 		ret = listeners_open_net(d->listeners, o->listen, f);
+	if (!ret && n->identity)
+		ret = membership_new(&n->membership, n, o->listen, f);
 	return ret;
 }
 
@@ -250,6 +253,7 @@ static void dismantle(struct daemon *d)
 {
 	struct node *n = &d->node;
 
+	membership_free(n->membership);
 	listeners_free(d->listeners);
 	peers_free(n->peers);
 	services_free(n->services);
