@@ -101,6 +101,7 @@ plain_check(bool ok, bool fatal, const char *file, int line, const char *fmt,
 #define cr_expect_str_eq(a, b, ...)                                            \
 	PLAIN(PLAIN_STR(a, ==, b), false, "text differs", __VA_ARGS__)
 
+#define cr_skip(...) _exit(77)
 #define cr_skip_test(...) _exit(77)
 
 #define TestSuite(suite_, ...)                                                 \
@@ -108,51 +109,51 @@ plain_check(bool ok, bool fatal, const char *file, int line, const char *fmt,
 	{                                                                      \
 		static struct plain_test t = { .suite = #suite_,               \
 					       ##__VA_ARGS__ };                \
-									       \
+                                                                               \
 		t.next = plain_suites;                                         \
 		plain_suites = &t;                                             \
 	}                                                                      \
 	struct plain_suite_##suite_##_semicolon
 
 #define Test(suite_, name_, ...)                                               \
-	static void suite_##_##name_(void);                                    \
-	__attribute__((constructor)) static void suite_##_##name_##_add(void)  \
+	static void test_##suite_##_##name_(void);                             \
+	__attribute__((constructor)) static void test_##suite_##_##name_##_add(void) \
 	{                                                                      \
 		static struct plain_test t = { .suite = #suite_,               \
 					       .name = #name_,                 \
-					       .run = suite_##_##name_,        \
+					       .run = test_##suite_##_##name_, \
 					       ##__VA_ARGS__ };                \
-									       \
+                                                                               \
 		t.next = plain_tests;                                          \
 		plain_tests = &t;                                              \
 	}                                                                      \
-	static void suite_##_##name_(void)
+	static void test_##suite_##_##name_(void)
 
 #define cr_make_param_array(type, array, count, ...)                           \
 	((struct criterion_test_params){ sizeof(type), (void *)(array), count })
 
 #define ParameterizedTestParameters(suite_, name_)                             \
-	static struct criterion_test_params suite_##_##name_##_params(void)
+	static struct criterion_test_params test_##suite_##_##name_##_params(void)
 
 #define ParameterizedTest(param, suite_, name_, ...)                           \
-	static void suite_##_##name_(param);                                   \
-	static void suite_##_##name_##_with(void *p)                           \
+	static void test_##suite_##_##name_(param);                            \
+	static void test_##suite_##_##name_##_with(void *p)                    \
 	{                                                                      \
-		suite_##_##name_(p);                                           \
+		test_##suite_##_##name_(p);                                    \
 	}                                                                      \
-	__attribute__((constructor)) static void suite_##_##name_##_add(void)  \
+	__attribute__((constructor)) static void test_##suite_##_##name_##_add(void) \
 	{                                                                      \
 		static struct plain_test t = {                                 \
 			.suite = #suite_,                                      \
 			.name = #name_,                                        \
-			.run_with = suite_##_##name_##_with,                   \
-			.params = suite_##_##name_##_params,                   \
+			.run_with = test_##suite_##_##name_##_with,            \
+			.params = test_##suite_##_##name_##_params,            \
 			##__VA_ARGS__                                          \
 		};                                                             \
-									       \
+                                                                               \
 		t.next = plain_tests;                                          \
 		plain_tests = &t;                                              \
 	}                                                                      \
-	static void suite_##_##name_(param)
+	static void test_##suite_##_##name_(param)
 
 #endif
