@@ -129,11 +129,12 @@ static int take_row(struct catalog_edit *e, const struct rec_catalog_row *in,
 		return bad(f, "a malformed row");
 	if (!ret && table == CATALOG_REMOVAL && !r->deleted &&
 	    catalog_check_removal(&r->removal, a)) {
+		failure_set(f, -EKEYREJECTED, "catalog", NULL,
+			    "the removal of %.*s is not signed by the authority",
+			    (int)r->removal.name.len,
+			    (const char *)r->removal.name.data);
 		free(r);
-		return failure_set(f, -EKEYREJECTED, "catalog", NULL,
-				   "the removal of %.*s is not signed by the authority",
-				   (int)r->removal.name.len,
-				   (const char *)r->removal.name.data);
+		return -EKEYREJECTED;
 	}
 	if (!ret)
 		r->change = in->change;
