@@ -11,12 +11,18 @@
 #include "loop.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { EVENTS_PER_WAIT = 64, SPIN_DEFAULT_US = 50 };
+enum {
+	EVENTS_PER_WAIT = 64,
+	SPIN_DEFAULT_US = 50,
+	SPIN_MISSES = 4,
+	SPIN_REST = 256,
+};
 
 struct slot {
 	struct watch *watch; /* NULL: free */
@@ -42,6 +48,8 @@ struct loop {
 
 	int expected;
 	u32 spin_us;
+	u32 spin_misses; /* in a row */
+	u32 spin_rest; /* waits until it is tried again */
 	bool may_spin;
 
 	struct watch wake;
@@ -316,6 +324,21 @@ static int wait_ms(struct loop *l, int timeout_ms)
 	return left > 3600000 ? 3600000 : (int)left;
 }
 
+/* Spinning pays only while answers come within the spin; after SPIN_MISSES that
+ * did not (the other side shares this CPU, or is slow) the next SPIN_REST waits
+ * sleep at once.
+ */
+static bool may_spin_now(struct loop *l, int timeout_ms)
+{
+	if (l->expected <= 0 || !l->may_spin || timeout_ms == 0)
+		return false;
+	if (l->spin_rest) {
+		l->spin_rest--;
+		return false;
+	}
+	return true;
+}
+
 /* Fetches events, polling for a while first when answers are due: on a small
  * virtual machine a sleeping thread's wake-up costs more than a request.
  */
@@ -323,14 +346,21 @@ static int fetch(struct loop *l, struct epoll_event *ev, int timeout_ms)
 {
 	int n;
 
-	if (l->expected > 0 && l->may_spin && timeout_ms != 0) {
+	if (may_spin_now(l, timeout_ms)) {
 		u64 until = loop_clock_us() + l->spin_us;
 
 		do {
 			n = epoll_wait(l->epoll_fd, ev, EVENTS_PER_WAIT, 0);
-			if (n)
+			if (n) {
+				l->spin_misses = 0;
 				return n;
+			}
+			sched_yield();
 		} while (loop_clock_us() < until);
+		if (++l->spin_misses >= SPIN_MISSES) {
+			l->spin_misses = 0;
+			l->spin_rest = SPIN_REST;
+		}
 	}
 	return epoll_wait(l->epoll_fd, ev, EVENTS_PER_WAIT, timeout_ms);
 }
