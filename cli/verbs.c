@@ -5,5 +5,10 @@
 #include <stddef.h>
 
 const struct verb verbs[] = {
+	{ "init", verb_init, "make a cloud, this machine its home node" },
+	{ "invite", verb_invite, "print the command by which a machine joins" },
+	{ "join", verb_join, "become a node of the cloud that invited" },
+	{ "leave", verb_leave, "stop being a node" },
+	{ "node", verb_node, "list, drain, remove nodes; move the home" },
 	{ NULL, NULL, NULL },
 };

@@ -21,6 +21,12 @@ struct verb {
 /* Ends with a row of NULLs. */
 extern const struct verb verbs[];
 
+int verb_init(const struct globals *g, int argc, char **argv);
+int verb_invite(const struct globals *g, int argc, char **argv);
+int verb_join(const struct globals *g, int argc, char **argv);
+int verb_leave(const struct globals *g, int argc, char **argv);
+int verb_node(const struct globals *g, int argc, char **argv);
+
 /* Prints "virgo: @verb: @message" and the hint at --help; gives 2. */
 int verb_usage(const char *verb, const char *message);
 

@@ -311,16 +311,16 @@ int listeners_new(struct listeners **out, struct node *n, struct failure *f)
 	return ret;
 }
 
-void listeners_cut(struct listeners *l, const char *name, const char *serial,
-		   const struct failure *why)
+void listeners_cut_if(struct listeners *l,
+		      bool (*cut)(const struct tls_peer *peer, void *arg),
+		      void *arg, const struct failure *why)
 {
 	struct link *k;
 
 	TAILQ_FOREACH(k, &l->links, all_entry) {
 		const struct tls_peer *p = conn_peer(k->conn);
 
-		if (p && !strcmp(p->node, name) &&
-		    (!serial || !strcmp(p->serial, serial)))
+		if (p && cut(p, arg))
 			conn_close(k->conn, why);
 	}
 }

@@ -21,11 +21,12 @@ int listeners_open_net(struct listeners *l, const char *list,
 		       struct failure *f);
 void listeners_free(struct listeners *l);
 
-/* Closes accepted connections of the node @name whose serial is @serial (NULL:
- * any), for instance because it was removed.
+/* Closes accepted connections of nodes about whose certificate @cut gives true,
+ * for instance because they were removed.
  */
-void listeners_cut(struct listeners *l, const char *name, const char *serial,
-		   const struct failure *why);
+void listeners_cut_if(struct listeners *l,
+		      bool (*cut)(const struct tls_peer *peer, void *arg),
+		      void *arg, const struct failure *why);
 
 /* service.c */
 struct services *services_new(void);

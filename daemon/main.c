@@ -4,12 +4,10 @@
  * itself, builds the parts of struct node in the order in which they depend on
  * each other, and runs the loop until a signal ends it.
  */
-#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -17,12 +15,18 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "catalog.h"
 #include "client.h"
+#include "home.h"
+#include "identity.h"
 #include "listen.h"
 #include "log.h"
 #include "membership.h"
 #include "peers.h"
+#include "replica.h"
 #include "service.h"
+#include "setup.h"
+#include "state.h"
 #include "stdfds.h"
 #include "where.h"
 
@@ -36,7 +40,6 @@ struct options {
 
 struct daemon {
 	struct node node;
-	struct listeners *listeners;
 	struct watch signals;
 	char conf_dir[4096];
 };
@@ -134,27 +137,18 @@ static int make_folder(const char *state, const char *name, mode_t mode,
 			   "cannot make the folder: %s", strerror(errno));
 }
 
-/* Makes the state folder and locks it; the descriptor is kept until exit. */
+/* The lock is kept until exit. A machine that is no node gets no folders. */
 static int take_state(const char *state, struct failure *f)
 {
-	char path[4096];
-	int fd;
+	struct stat st;
+	int ret;
 
-	if (make_folder(state, NULL, 0755, f) ||
-	    make_folder(state, "run", 0755, f))
-		return f->code;
-	snprintf(path, sizeof(path), "%s/run/virgod.lock", state);
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return failure_set(f, -errno, path, NULL, "cannot open: %s",
-				   strerror(errno));
-	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+	if (stat(state, &st) && errno == ENOENT)
 		return 0;
-	close(fd);
-	return failure_set(f, -EBUSY, state,
-			   "stop it first, or give this one another folder "
-			   "with --state",
-			   "another virgod runs on this state folder");
+	ret = state_lock(state, f);
+	if (ret < 0)
+		return ret;
+	return make_folder(state, "run", 0755, f);
 }
 
 static void raise_descriptor_limit(void)
@@ -197,26 +191,14 @@ static int watch_signals(struct daemon *d)
 	return loop_watch(d->node.loop, &d->signals, EPOLLIN);
 }
 
-/* The identity, if this machine has been given one. */
-static int load_identity(struct node *n, struct failure *f)
+static void on_news(void *arg, u64 change)
 {
-	char dir[4096];
-	int ret;
+	struct node *n = arg;
 
-	snprintf(dir, sizeof(dir), "%s/identity", n->state);
-	if (access(dir, F_OK) && errno == ENOENT) {
-		n->local.node = "";
-		return 0;
-	}
-	ret = tls_identity_load(&n->identity, dir, f);
-	if (!ret)
-		n->local.node = tls_identity_node(n->identity);
-	return ret;
-}
-
-static bool no_addresses(void *arg, const char *name, char *out, size_t size)
-{
-	return false;
+	if (change)
+		replica_heard(n->replica, change, NULL);
+	else
+		replica_poke(n->replica);
 }
 
 static int build(struct daemon *d, const struct options *o, struct failure *f)
@@ -234,18 +216,27 @@ static int build(struct daemon *d, const struct options *o, struct failure *f)
 		    sizeof(n->local.boot))
 		return failure_set(f, -EIO, "virgod", NULL,
 				   "the kernel gives no random numbers");
-	if ((ret = take_state(o->state, f)) || (ret = load_identity(n, f)))
+	if ((ret = take_state(o->state, f)) || (ret = identity_open(n, f)))
 		return ret;
 	n->loop = loop_new();
 	n->services = services_new();
-	n->peers = peers_new(n, no_addresses, NULL);
+	n->peers = peers_new(n, catalog_addresses, n->catalog);
 	if (!n->loop || !n->services || !n->peers || watch_signals(d))
 		return failure_set(f, -ENOMEM, "virgod", NULL, "out of memory");
-	ret = listeners_new(&d->listeners, n, f);
-	if (!ret && n->identity)
-		ret = listeners_open_net(d->listeners, o->listen, f);
-	if (!ret && n->identity)
+	n->home = home_new(n);
+	n->replica = replica_new(n);
+	n->renewal = renewal_new(n);
+	if (!n->home || !n->replica || !n->renewal)
+		return failure_set(f, -ENOMEM, "virgod", NULL, "out of memory");
+	ret = listeners_new(&n->listeners, n, f);
+	if (!ret)
+		ret = listeners_open_net(n->listeners, o->listen, f);
+	if (!ret)
 		ret = membership_new(&n->membership, n, o->listen, f);
+	if (!ret) {
+		membership_follow_catalog(n);
+		membership_on_news(n->membership, on_news, n);
+	}
 	return ret;
 }
 
@@ -254,14 +245,26 @@ static void dismantle(struct daemon *d)
 	struct node *n = &d->node;
 
 	membership_free(n->membership);
-	listeners_free(d->listeners);
+	listeners_free(n->listeners);
+	renewal_free(n->renewal);
+	replica_free(n->replica);
+	home_free(n->home);
 	peers_free(n->peers);
 	services_free(n->services);
 	if (n->loop)
 		loop_unwatch(n->loop, &d->signals);
 	loop_free(n->loop);
-	tls_identity_put(n->identity);
+	identity_close(n);
 }
+
+/* What virgod does once, without serving; `virgo` runs these. */
+static const struct {
+	const char *name;
+	int (*main)(int argc, char **argv);
+} once[] = {
+	{ "init", init_main },
+	{ "join", join_main },
+};
 
 int main(int argc, char **argv)
 {
@@ -271,6 +274,9 @@ int main(int argc, char **argv)
 	int ret;
 
 	stdfds_ensure();
+	for (size_t i = 0; argc > 1 && i < ARRAY_SIZE(once); i++)
+		if (!strcmp(argv[1], once[i].name))
+			return once[i].main(argc - 1, argv + 1);
 	ret = parse(&o, argc, argv);
 	if (ret >= 0)
 		return ret;
@@ -281,9 +287,7 @@ int main(int argc, char **argv)
 		failure_print(&f, stderr);
 	} else {
 		log_notice("%s serves from %s, port %u",
-			   d.node.identity ? d.node.local.node :
-					     "a machine without a cloud",
-			   o.state, o.port);
+			   d.node.local.node, o.state, o.port);
 		sd_notify(0, "READY=1");
 		ret = loop_run(d.node.loop);
 		sd_notify(0, "STOPPING=1");

@@ -10,16 +10,27 @@
 #include "conn.h"
 #include "loop.h"
 
+struct authority;
+struct home;
+struct listeners;
+struct renewal;
+struct replica;
+
 struct node {
 	struct loop *loop;
 	const char *state; /* folder of this node's state */
 	const char *conf_dir; /* folder of its configuration */
 	u16 port;
-	struct tls_identity *identity; /* NULL until init or join */
+	struct tls_identity *identity; /* replaced when renewed */
 	struct conn_local local;
 
 	struct policy *policy; /* conf.h: virgo_cloud.conf as it stands now */
+	struct authority *authority; /* authority.h; its key at home only */
 	struct catalog *catalog; /* catalog.h */
+	struct replica *replica; /* replica.h: keeps the catalog current */
+	struct renewal *renewal; /* identity.h: renews the certificate */
+	struct home *home; /* home.h: what only the home node may do */
+	struct listeners *listeners; /* listen.h */
 	struct membership *membership; /* membership.h */
 	struct peers *peers; /* peers.h: connections to other nodes */
 	struct jobs *jobs; /* jobs.h */

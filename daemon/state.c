@@ -197,21 +197,23 @@ static void remove_catalog(const char *state)
 	remove_named(state, "catalog.db-shm");
 }
 
-/* What may lie in a folder that is no node yet: what interrupted attempts left,
- * and what a person or virgod may have put there before.
+/* What may lie in a folder that is no node yet: what interrupted attempts or an
+ * earlier membership left, and what a person or virgod may have put there.
  */
 static bool entry_is_harmless(const char *name)
 {
 	static const char *const known[] = {
 		".",	   "..",	     ".making",	       "virgod.lock",
 		"run",	   "etc",	     "lost+found",     "catalog.db",
-		"backup",  "catalog.db-wal", "catalog.db-shm",
+		"backup",  "catalog.db-wal", "catalog.db-shm", "export",
+		"jobs",	   "blobs",	     "exports.key",
+		"membership",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
 		if (strcmp(name, known[i]) == 0)
 			return true;
-	return false;
+	return strncmp(name, "audit.log", 9) == 0;
 }
 
 static int check_empty(const char *state, struct failure *f)

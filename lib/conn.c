@@ -122,6 +122,15 @@ const struct ucred *conn_ucred(const struct conn *c)
 	return c->tls ? NULL : &c->ucred;
 }
 
+int conn_address(const struct conn *c, struct sockaddr_storage *out)
+{
+	socklen_t len = sizeof(*out);
+
+	memset(out, 0, sizeof(*out));
+	return getpeername(c->watch.fd, (struct sockaddr *)out, &len) ? -errno :
+									0;
+}
+
 const struct msg_hello *conn_hello(const struct conn *c)
 {
 	return c->hello_bytes ? &c->hello : NULL;

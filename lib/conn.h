@@ -80,6 +80,8 @@ struct loop *conn_loop(const struct conn *c);
 const struct tls_peer *conn_peer(const struct conn *c);
 /* Credentials of a local program; NULL over TLS. */
 const struct ucred *conn_ucred(const struct conn *c);
+/* Where the peer's end is; 0, or a negative errno once closed. */
+int conn_address(const struct conn *c, struct sockaddr_storage *out);
 /* The peer's HELLO, kept; NULL before OPEN. */
 const struct msg_hello *conn_hello(const struct conn *c);
 /* Smoothed round trip of PING, microseconds; 0 while unknown. */

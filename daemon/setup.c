@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What `virgod init` and `virgod join` share; see setup.h. */
+#include "setup.h"
+
+#include <arpa/inet.h>
+#include <getopt.h>
+#include <ifaddrs.h>
+#include <limits.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "address.h"
+#include "client.h"
+
+enum { OWN_ADDRESSES_MAX = 8 };
+
+int setup_parse(struct setup *s, int argc, char **argv, const char *help,
+		const char *options)
+{
+	static const struct option longs[] = {
+		{ "state", required_argument, NULL, 's' },
+		{ "conf", required_argument, NULL, 'c' },
+		{ "advertise", required_argument, NULL, 'a' },
+		{ "port", required_argument, NULL, 'p' },
+		{ "cloud", required_argument, NULL, 'C' },
+		{ "passphrase-file", required_argument, NULL, 'P' },
+		{ "name", required_argument, NULL, 'n' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int c;
+
+	*s = (struct setup){ .state = getenv("VIRGO_STATE"), .cloud = "virgo" };
+	if (!s->state)
+		s->state = VIRGO_DEFAULT_STATE;
+	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+		if (c == 'h') {
+			fputs(help, stdout);
+			return 0;
+		}
+		if (c == '?' || !strchr(options, c)) {
+			fputs(help, stderr);
+			return 2;
+		}
+		*(c == 's' ? &s->state :
+		  c == 'c' ? &s->conf_dir :
+		  c == 'a' ? &s->advertise :
+		  c == 'p' ? &s->port :
+		  c == 'C' ? &s->cloud :
+		  c == 'P' ? &s->passphrase_file :
+			     &s->name) = optarg;
+	}
+	if (optind + 1 != argc) {
+		fputs(help, stderr);
+		return 2;
+	}
+	s->word = argv[optind];
+	return -1;
+}
+
+/* True for addresses that other machines can be expected to reach. */
+static bool address_is_public(const struct ifaddrs *i)
+{
+	if (!i->ifa_addr || !(i->ifa_flags & IFF_UP) ||
+	    i->ifa_flags & IFF_LOOPBACK)
+		return false;
+	if (i->ifa_addr->sa_family == AF_INET6) {
+		const struct sockaddr_in6 *a = (void *)i->ifa_addr;
+
+		return !IN6_IS_ADDR_LINKLOCAL(&a->sin6_addr);
+	}
+	return i->ifa_addr->sa_family == AF_INET;
+}
+
+/* IPv4 first, since every machine has it. */
+static void own_addresses(u16 port, char *out)
+{
+	static const int families[] = { AF_INET, AF_INET6 };
+	struct ifaddrs *all, *i;
+	int count = 0;
+	char *p = out;
+
+	out[0] = '\0';
+	if (getifaddrs(&all))
+		all = NULL;
+	for (int k = 0; k < 2; k++)
+		for (i = all; i; i = i->ifa_next) {
+			char text[INET6_ADDRSTRLEN];
+			const struct sockaddr_in *v4 = (void *)i->ifa_addr;
+			const struct sockaddr_in6 *v6 = (void *)i->ifa_addr;
+
+			if (!address_is_public(i) ||
+			    i->ifa_addr->sa_family != families[k] ||
+			    count == OWN_ADDRESSES_MAX)
+				continue;
+			if (k == 0)
+				inet_ntop(AF_INET, &v4->sin_addr, text,
+					  sizeof(text));
+			else
+				inet_ntop(AF_INET6, &v6->sin6_addr, text,
+					  sizeof(text));
+			p += sprintf(p, k ? "%s[%s]:%u" : "%s%s:%u",
+				     count++ ? "," : "", text, port);
+		}
+	if (all)
+		freeifaddrs(all);
+	if (!count)
+		sprintf(out, "127.0.0.1:%u", port);
+}
+
+int setup_addresses(const struct setup *s, char *out, u16 *port,
+		    struct failure *f)
+{
+	char *end;
+	long v;
+
+	*port = VIRGO_PORT;
+	if (s->port) {
+		v = strtol(s->port, &end, 10);
+		if (*end || v < 1 || v > 65535)
+			return failure_set(f, -EINVAL, "--port", "1 to 65535",
+					   "'%.20s' is not a port", s->port);
+		*port = (u16)v;
+	}
+	if (s->advertise)
+		return advertised_list(s->advertise, *port, out,
+				       ADVERTISED_LIST_MAX + 1, f);
+	own_addresses(*port, out);
+	return 0;
+}
+
+int setup_export(const struct setup *s, char *out, size_t size,
+		 struct failure *f)
+{
+	char path[STATE_PATH_MAX], full[PATH_MAX];
+
+	if (state_path(path, s->state, "export"))
+		return failure_set(f, -ENAMETOOLONG, s->state, NULL,
+				   "the path is too long");
+	/* Like /tmp: every user of the cloud may put something there. */
+	if ((mkdir(path, 01777) || chmod(path, 01777)) && errno != EEXIST)
+		return failure_set(f, -errno, path, NULL,
+				   "cannot be made: %s", strerror(errno));
+	if (!realpath(path, full) || strlen(full) >= size)
+		return failure_set(f, -ENAMETOOLONG, path, NULL,
+				   "the path is too long");
+	strcpy(out, full);
+	return 0;
+}
+
+int setup_write_identity(const char *dir, struct span key, struct span crt,
+			 struct span authority, struct failure *f)
+{
+	int ret = state_write(dir, "node.key", key, 0600, f);
+
+	if (!ret)
+		ret = state_write(dir, "node.crt", crt, 0644, f);
+	if (!ret)
+		ret = state_write(dir, "authority.crt", authority, 0644, f);
+	return ret;
+}
+
+static bool systemd_runs_us(const struct setup *s)
+{
+	return !strcmp(s->state, VIRGO_DEFAULT_STATE) &&
+	       access("/run/systemd/system", F_OK) == 0;
+}
+
+void setup_start(const struct setup *s)
+{
+	int status = 1;
+	pid_t child;
+
+	fflush(stdout);
+	if (systemd_runs_us(s)) {
+		child = fork();
+		if (!child) {
+			execlp("systemctl", "systemctl", "enable", "--now",
+			       "virgod.service", (char *)NULL);
+			_exit(127);
+		}
+		if (child > 0 && waitpid(child, &status, 0) == child &&
+		    !status)
+			return;
+	}
+	if (strcmp(s->state, VIRGO_DEFAULT_STATE))
+		printf("Start it: sudo virgod --state %s%s%s\n", s->state,
+		       s->port ? " --port " : "", s->port ? s->port : "");
+	else
+		printf("Start it: sudo virgod%s%s\n", s->port ? " --port " : "",
+		       s->port ? s->port : "");
+}

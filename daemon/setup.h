@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * `virgod init` and `virgod join`: how a machine becomes a node. Both run before
+ * any virgod on that state folder, make everything aside (state.h) and end; the
+ * node lives once virgod is started.
+ */
+#ifndef VIRGO_DAEMON_SETUP_H
+#define VIRGO_DAEMON_SETUP_H
+
+#include "advertise.h"
+#include "state.h"
+
+struct setup {
+	const char *state;
+	const char *conf_dir; /* NULL for the default */
+	const char *advertise; /* NULL: the machine's own addresses */
+	const char *port; /* NULL: VIRGO_PORT */
+	const char *word; /* init: the node's name; join: the invitation */
+	const char *cloud; /* init */
+	const char *passphrase_file; /* init */
+	const char *name; /* join */
+};
+
+int init_main(int argc, char **argv);
+int join_main(int argc, char **argv);
+
+/* setup.c, what both share. Parses their options; -1 to go on, else the exit
+ * status.
+ */
+int setup_parse(struct setup *s, int argc, char **argv, const char *help,
+		const char *options);
+/* The list to announce, in full form, into ADVERTISED_LIST_MAX + 1 bytes. */
+int setup_addresses(const struct setup *s, char *out, u16 *port,
+		    struct failure *f);
+/* Makes the folder of the default volume and gives its absolute path. */
+int setup_export(const struct setup *s, char *out, size_t size,
+		 struct failure *f);
+/* Starts virgod where systemd runs it, or says how to. */
+void setup_start(const struct setup *s);
+/* Stores what makes a node, in @dir. */
+int setup_write_identity(const char *dir, struct span key, struct span crt,
+			 struct span authority, struct failure *f);
+
+#endif
