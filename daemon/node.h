@@ -24,7 +24,7 @@ struct node {
 	struct tls_identity *identity; /* replaced when renewed */
 	struct conn_local local;
 
-	struct policy *policy; /* conf.h: virgo_cloud.conf as it stands now */
+	struct policy *policy; /* policy.h: virgo_cloud.conf as it stands now */
 	struct authority *authority; /* authority.h; its key at home only */
 	struct catalog *catalog; /* catalog.h */
 	struct replica *replica; /* replica.h: keeps the catalog current */
@@ -36,6 +36,7 @@ struct node {
 	struct jobs *jobs; /* jobs.h */
 	struct exports *exports; /* exports.h: the file service */
 	struct audit *audit; /* audit.h */
+	struct audit_queries *audit_queries; /* audit.h */
 	struct services *services; /* service.h: who answers what */
 };
 

@@ -18,35 +18,40 @@
 struct node;
 struct policy;
 
-/* Defaults, when @path does not exist. On failure nothing is made and every
- * error of the file is in @f's text as far as it fits, and in the log.
+/* The defaults when @path does not exist. On failure nothing is made; every
+ * error of the file is logged, the first is in @f. @self is this node's name.
  */
-int policy_load(struct policy **out, const char *path, struct failure *f);
+int policy_load(struct policy **out, const char *path, const char *self,
+		struct failure *f);
 struct policy *policy_get(struct policy *p);
 void policy_put(struct policy *p);
 /* The values: policy_conf(p)->jobs_max and so on. */
 const struct conf_cloud *policy_conf(const struct policy *p);
 
 struct policy_grant {
-	const char *user; /* the name here, by [idmap]; lives as long as @p */
+	const char *user; /* the name here, by [idmap] */
 	bool system; /* root or a system account may run jobs under it */
 };
 
 /*
- * Whether @user of node @node (this node's own name for its own users) may use
- * this machine, by [allow], and as whom, by [idmap]. @user must live as long as
- * @out. 0, or -EACCES and @f, whose object is @object ("run on beta").
+ * Whether @user of node @node may use this machine, by [allow], and as whom, by
+ * [idmap]. This node's own users are themselves, and are allowed unless [allow]
+ * has a line of this node's own name. out->user lives as long as both @p and
+ * @user. 0, or -EACCES and @f, whose object is @object ("run on beta").
  */
 int policy_admit(const struct policy *p, const char *node, const char *user,
 		 const char *object, struct policy_grant *out,
 		 struct failure *f);
 
-/* Reads the file of @n again and swaps n->policy; the old one stays when the
- * file has an error. policy_serve() registers MSG_RELOAD, which does this.
+/* Reads virgo_cloud.conf in n->conf_dir and swaps n->policy, or makes the
+ * first; the old one stays when the file has an error.
  */
 int policy_reload(struct node *n, struct failure *f);
+/* Registers MSG_RELOAD, which does this. */
 void policy_serve(struct node *n);
-/* Called after each swap, in the loop's thread, to take over new values. */
+/* Called after each later swap, in the loop's thread, to take over new values.
+ * n->policy must exist.
+ */
 void policy_on_reload(struct node *n, void (*fn)(struct node *n));
 
 #endif

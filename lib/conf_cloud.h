@@ -29,6 +29,8 @@
 	M(idmap, USER, USER, (),                                               \
 	  "The account here for a user who has another name on other nodes: "  \
 	  "ann = anna runs jobs of the cloud's ann as anna.")                  \
+	K(jobs, max, NUMBER, (0, 100000), "4096",                              \
+	  "Jobs that may run here at the same time.")                          \
 	K(jobs, system_users, USERS, (64), "none",                             \
 	  "Root and system accounts that may run jobs here all the same.")     \
 	K(jobs, uid_min, NUMBER, (0, 4294967294), "0",                         \
