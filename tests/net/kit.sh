@@ -18,6 +18,9 @@
 #	     '-------- bridge hub -------'          in a namespace of its own
 #
 # net_up NODE...         makes the nodes (bare: no virgod)
+# cloud_up NODE...       net_up, then a cloud: the first node is the home node,
+#                        the others join; a virgod runs in each and knows all
+# node_join NODE HOME    makes NODE a node of HOME's cloud and starts its virgod
 # on NODE CMD...         runs CMD in the node as root; printed as [NODE] CMD
 # on_as USER NODE CMD... the same as user USER (make one by: on NODE useradd -m ann)
 # quietly CMD...         runs a kit command without the transcript
@@ -108,6 +111,7 @@ net_cleanup() {
 	trap - EXIT ERR INT TERM
 	[ "$BASHPID" = "$NET_SELF" ] || exit "$status"
 	set +e
+	exec 2> /dev/null # bash tells of every job that is killed here
 	if [ "$status" -ne 0 ] && [ "$status" -ne 77 ]; then
 		for log in "$NET_DIR"/*.log; do
 			[ -s "$log" ] || continue
@@ -131,7 +135,6 @@ net_cleanup() {
 		fi
 		sleep 0.05
 	done
-	exec 2>/dev/null
 	wait
 	rm -rf --one-file-system "$NET_DIR"
 	exit "$status"
@@ -392,4 +395,39 @@ node_kill() {
 	step "kill -9 virgod on $1"
 	kill -KILL "${PID[virgod-$1]}"
 	finish "virgod-$1" 2> /dev/null || true
+}
+
+node_join() {
+	local invitation
+
+	invitation=$(quietly on "$2" virgo invite)
+	# What it prints is the command to run: sudo virgo join virgo1:...
+	read -ra invitation <<< "${invitation#sudo }"
+	on "$1" "${invitation[@]}" --name "$1"
+	node_start "$1"
+}
+
+# Whether @1 knows each of the other nodes.
+net_sees() {
+	local seer=$1 table node
+
+	shift
+	table=$(on "$seer" virgo node list)
+	for node; do
+		grep -Eq "^$node( |\$)" <<< "$table" || return 1
+	done
+}
+
+cloud_up() {
+	local home=$1 node
+
+	net_up "$@"
+	on "$home" virgo init "$home" > "$NET_DIR/init.log"
+	node_start "$home"
+	for node in "${@:2}"; do
+		node_join "$node" "$home"
+	done
+	for node; do
+		wait_for 10 net_sees "$node" "$@"
+	done
 }
