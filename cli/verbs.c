@@ -10,5 +10,10 @@ const struct verb verbs[] = {
 	{ "join", verb_join, "become a node of the cloud that invited" },
 	{ "leave", verb_leave, "stop being a node" },
 	{ "node", verb_node, "list, drain, remove nodes; move the home" },
+	{ "run", verb_run, "run a program on another node, on some or on all" },
+	{ "ps", verb_ps, "list jobs" },
+	{ "attach", verb_attach, "follow the output of a detached job" },
+	{ "wait", verb_wait, "wait for detached jobs to end" },
+	{ "kill", verb_kill, "send jobs a signal" },
 	{ NULL, NULL, NULL },
 };

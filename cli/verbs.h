@@ -27,6 +27,12 @@ int verb_join(const struct globals *g, int argc, char **argv);
 int verb_leave(const struct globals *g, int argc, char **argv);
 int verb_node(const struct globals *g, int argc, char **argv);
 
+int verb_run(const struct globals *g, int argc, char **argv);
+int verb_ps(const struct globals *g, int argc, char **argv);
+int verb_attach(const struct globals *g, int argc, char **argv);
+int verb_wait(const struct globals *g, int argc, char **argv);
+int verb_kill(const struct globals *g, int argc, char **argv);
+
 /* Prints "virgo: @verb: @message" and the hint at --help; gives 2. */
 int verb_usage(const char *verb, const char *message);
 

@@ -2,7 +2,7 @@
 /*
  * Accounts asked for in children; the contract is in account.h.
  *
- * A question is an entry in a list, keyed by name or uid. Its child writes one
+ * A question is an entry in a list, keyed by name and calling node, or by uid. Its child writes one
  * struct answer, then the groups and strings, to a pipe; end of file makes the
  * answer valid. An answer that cannot be had in time counts as a refusal, unless
  * an older one is still good.
@@ -10,9 +10,6 @@
 #include "account.h"
 
 #include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
-#include <security/pam_appl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,16 +19,14 @@
 enum {
 	ENTRIES_MAX = 256, /* the oldest unasked-for goes beyond */
 	NAME_BYTES = 256,
-	WHY_BYTES = 160,
+	FROM_BYTES = 64,
 	ANSWER_BYTES_MAX = 1 << 20,
 };
-
-static const char pam_service[] = "virgo";
 
 struct answer { /* first bytes from the child */
 	u32 uid, gid, group_count;
 	u32 name_len, home_len, shell_len; /* with NUL */
-	char why[WHY_BYTES]; /* "" : granted */
+	struct failure why; /* code 0: granted */
 };
 
 struct waiter {
@@ -46,6 +41,8 @@ struct entry {
 	bool by_uid;
 	u32 uid;
 	char name[NAME_BYTES];
+	enum user_pam pam;
+	char from[FROM_BYTES];
 
 	u8 *data; /* answer and what follows it; NULL: none yet */
 	u64 answered_us;
@@ -65,33 +62,6 @@ struct accounts {
 };
 
 /* --- in the child --- */
-
-static int no_conversation(int n, const struct pam_message **m,
-			   struct pam_response **r, void *arg)
-{
-	return PAM_CONV_ERR;
-}
-
-/* PAM's account management says who may not come in now: expired, locked, or
- * refused by the administrator's rules. Needs root to mean anything.
- */
-static void ask_pam(const char *name, struct answer *a)
-{
-	struct pam_conv conv = { .conv = no_conversation };
-	pam_handle_t *h = NULL;
-	int ret;
-
-	if (geteuid())
-		return;
-	ret = pam_start(pam_service, name, &conv, &h);
-	if (ret == PAM_SUCCESS)
-		ret = pam_acct_mgmt(h, PAM_SILENT);
-	if (ret != PAM_SUCCESS)
-		snprintf(a->why, sizeof(a->why), "PAM refuses user '%.60s': %.60s",
-			 name, h ? pam_strerror(h, ret) : "cannot start");
-	if (h)
-		pam_end(h, ret);
-}
 
 static bool put(int fd, const void *data, size_t len)
 {
@@ -115,45 +85,25 @@ static void answer_child(const struct entry *e, int fd)
 static void answer_child(const struct entry *e, int fd)
 {
 	struct answer a = { 0 };
-	gid_t *groups = NULL;
-	struct passwd *pw;
-	int count = 64;
+	struct user *u = NULL;
+	int ret;
 
-	errno = 0;
-	pw = e->by_uid ? getpwuid(e->uid) : getpwnam(e->name);
-	if (!pw) {
-		if (e->by_uid)
-			snprintf(a.why, sizeof(a.why), "no user with id %u",
-				 e->uid);
-		else
-			snprintf(a.why, sizeof(a.why), "no user '%.100s' there",
-				 e->name);
+	ret = e->by_uid ? user_find_uid(&u, e->uid, "run", &a.why) :
+			  user_find(&u, e->name, "run", &a.why);
+	if (!ret && !e->by_uid)
+		ret = user_account(u, e->pam, NULL, e->from, "run", &a.why);
+	if (ret)
 		_exit(!put(fd, &a, sizeof(a)));
-	}
-	do {
-		int had = count;
-
-		free(groups);
-		groups = malloc((size_t)count * sizeof(*groups));
-		if (!groups)
-			_exit(1);
-		if (getgrouplist(pw->pw_name, pw->pw_gid, groups, &count) >= 0)
-			break;
-		count = count > had ? count : had * 2;
-	} while (count <= 65536);
-	a.uid = pw->pw_uid;
-	a.gid = pw->pw_gid;
-	a.group_count = (u32)count;
-	a.name_len = (u32)strlen(pw->pw_name) + 1;
-	a.home_len = (u32)strlen(pw->pw_dir) + 1;
-	a.shell_len = (u32)strlen(pw->pw_shell) + 1;
-	if (!e->by_uid)
-		ask_pam(e->name, &a);
+	a.uid = u->uid;
+	a.gid = u->gid;
+	a.group_count = (u32)u->group_count;
+	a.name_len = (u32)strlen(u->name) + 1;
+	a.home_len = (u32)strlen(u->home) + 1;
+	a.shell_len = (u32)strlen(u->shell) + 1;
 	_exit(!(put(fd, &a, sizeof(a)) &&
-		put(fd, groups, (size_t)count * sizeof(*groups)) &&
-		put(fd, pw->pw_name, a.name_len) &&
-		put(fd, pw->pw_dir, a.home_len) &&
-		put(fd, pw->pw_shell, a.shell_len)));
+		put(fd, u->groups, a.group_count * sizeof(*u->groups)) &&
+		put(fd, u->name, a.name_len) && put(fd, u->home, a.home_len) &&
+		put(fd, u->shell, a.shell_len)));
 }
 
 /* --- in virgo-spawn --- */
@@ -169,6 +119,15 @@ static bool answer_whole(const u8 *data, size_t len)
 			      a->name_len + a->home_len + a->shell_len;
 }
 
+static void tell_failure(int code, const char *what, account_fn *found,
+			 void *arg)
+{
+	struct failure f = { 0 };
+
+	failure_set(&f, code, "run", "once more", "%s", what);
+	found(arg, NULL, &f);
+}
+
 static void tell(const u8 *data, const char *instead, account_fn *found,
 		 void *arg)
 {
@@ -176,8 +135,12 @@ static void tell(const u8 *data, const char *instead, account_fn *found,
 	struct account out = { 0 };
 	const char *text;
 
-	if (!a || a->why[0]) {
-		found(arg, NULL, a ? a->why : instead);
+	if (!a) {
+		tell_failure(-EAGAIN, instead, found, arg);
+		return;
+	}
+	if (a->why.code) {
+		found(arg, NULL, &a->why);
 		return;
 	}
 	out.uid = a->uid;
@@ -336,12 +299,14 @@ static void make_room(struct accounts *as)
 	entry_free(e);
 }
 
-static struct entry *entry_of(struct accounts *as, const char *name, u32 uid)
+static struct entry *entry_of(struct accounts *as, const char *name, u32 uid,
+			      enum user_pam pam, const char *from)
 {
 	struct entry **at, *e;
 
 	for (at = &as->entries; (e = *at); at = &e->next)
-		if (name ? !e->by_uid && !strcmp(e->name, name) :
+		if (name ? !e->by_uid && !strcmp(e->name, name) &&
+				    !strcmp(e->from, from) && e->pam == pam :
 			   e->by_uid && e->uid == uid)
 			break;
 	if (e) {
@@ -356,6 +321,8 @@ static struct entry *entry_of(struct accounts *as, const char *name, u32 uid)
 		e->pipe.fd = -1;
 		e->by_uid = !name;
 		e->uid = uid;
+		e->pam = pam;
+		snprintf(e->from, sizeof(e->from), "%s", from);
 		if (name)
 			snprintf(e->name, sizeof(e->name), "%s", name);
 		as->count++;
@@ -366,19 +333,20 @@ static struct entry *entry_of(struct accounts *as, const char *name, u32 uid)
 }
 
 static void find(struct accounts *as, const char *name, u32 uid,
-		 account_fn *found, void *arg)
+		 enum user_pam pam, const char *from, account_fn *found,
+		 void *arg)
 {
-	struct entry *e = entry_of(as, name, uid);
+	struct entry *e = entry_of(as, name, uid, pam, from);
 	u64 age_us = e && e->data ? loop_clock_us() - e->answered_us : 0;
 	struct waiter *w;
 
 	if (!e) {
-		found(arg, NULL, "out of memory");
+		tell_failure(-ENOMEM, "out of memory", found, arg);
 		return;
 	}
 	if (e->data && age_us < ACCOUNT_KEEP_MS * 1000ULL) {
 		/* A refusal is asked again at once, so that its remedy works. */
-		bool refused = ((struct answer *)e->data)->why[0];
+		bool refused = ((struct answer *)e->data)->why.code;
 
 		if (!refused || age_us < 1000000) {
 			tell(e->data, NULL, found, arg);
@@ -391,7 +359,7 @@ static void find(struct accounts *as, const char *name, u32 uid,
 	e->data = NULL;
 	w = malloc(sizeof(*w));
 	if (!w) {
-		found(arg, NULL, "out of memory");
+		tell_failure(-ENOMEM, "out of memory", found, arg);
 		return;
 	}
 	*w = (struct waiter){ .next = e->waiters, .found = found, .arg = arg };
@@ -421,19 +389,19 @@ void accounts_free(struct accounts *as)
 	free(as);
 }
 
-void accounts_find(struct accounts *as, const char *name, account_fn *found,
-		   void *arg)
+void accounts_find(struct accounts *as, const char *name, enum user_pam pam,
+		   const char *from, account_fn *found, void *arg)
 {
 	if (!name[0] || strlen(name) >= NAME_BYTES)
-		found(arg, NULL, "no such user there");
+		tell_failure(-ENOENT, "no user can have that name", found, arg);
 	else
-		find(as, name, 0, found, arg);
+		find(as, name, 0, pam, from, found, arg);
 }
 
 void accounts_find_uid(struct accounts *as, u32 uid, account_fn *found,
 		       void *arg)
 {
-	find(as, NULL, uid, found, arg);
+	find(as, NULL, uid, USER_PAM_NO, "", found, arg);
 }
 
 bool accounts_reaped(struct accounts *as, pid_t pid)

@@ -10,6 +10,7 @@
 #define VIRGO_DAEMON_ACCOUNT_H
 
 #include "loop.h"
+#include "users.h"
 
 enum {
 	ACCOUNT_FRESH_MS = 5000,
@@ -27,17 +28,20 @@ struct account {
 	const char *shell;
 };
 
-/* @a is valid during the call; NULL with @why (text for the user) otherwise. */
-typedef void account_fn(void *arg, const struct account *a, const char *why);
+/* @a is valid during the call; NULL with @why otherwise. */
+typedef void account_fn(void *arg, const struct account *a,
+			const struct failure *why);
 
 struct accounts;
 
 struct accounts *accounts_new(struct loop *l);
 /* Waiting questions are forgotten, their functions not called. */
 void accounts_free(struct accounts *as);
-/* Calls @found now or later, exactly once. */
-void accounts_find(struct accounts *as, const char *name, account_fn *found,
-		   void *arg);
+/* Calls @found now or later, exactly once. PAM is asked as @pam says, about a
+ * caller on node @from.
+ */
+void accounts_find(struct accounts *as, const char *name, enum user_pam pam,
+		   const char *from, account_fn *found, void *arg);
 /* The same by uid, without asking PAM. */
 void accounts_find_uid(struct accounts *as, u32 uid, account_fn *found,
 		       void *arg);

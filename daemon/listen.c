@@ -80,6 +80,13 @@ static void link_frame(struct conn *c, const struct frame *f, const u8 *payload)
 	service_dispatch(k->all->node, c, f, payload);
 }
 
+static void link_drained(struct conn *c)
+{
+	struct link *k = conn_arg(c);
+
+	service_drained(k->all->node, c);
+}
+
 static void link_closed(struct conn *c, const struct failure *why)
 {
 	struct link *k = conn_arg(c);
@@ -100,6 +107,7 @@ static void link_closed(struct conn *c, const struct failure *why)
 static const struct conn_ops link_ops = {
 	.on_open = link_opened,
 	.on_frame = link_frame,
+	.on_drained = link_drained,
 	.on_closed = link_closed,
 };
 

@@ -34,5 +34,6 @@ void services_free(struct services *s);
 void service_dispatch(struct node *n, struct conn *c, const struct frame *f,
 		      const u8 *payload);
 void service_closed(struct node *n, struct conn *c);
+void service_drained(struct node *n, struct conn *c);
 
 #endif

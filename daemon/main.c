@@ -15,14 +15,17 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "audit.h"
 #include "catalog.h"
 #include "client.h"
 #include "home.h"
 #include "identity.h"
+#include "jobs.h"
 #include "listen.h"
 #include "log.h"
 #include "membership.h"
 #include "peers.h"
+#include "policy.h"
 #include "replica.h"
 #include "service.h"
 #include "setup.h"
@@ -216,7 +219,9 @@ static int build(struct daemon *d, const struct options *o, struct failure *f)
 		    sizeof(n->local.boot))
 		return failure_set(f, -EIO, "virgod", NULL,
 				   "the kernel gives no random numbers");
-	if ((ret = take_state(o->state, f)) || (ret = identity_open(n, f)))
+	if ((ret = take_state(o->state, f)) || (ret = identity_open(n, f)) ||
+	    (ret = policy_reload(n, f)) ||
+	    (ret = audit_log_open(&n->audit, n->state, f)))
 		return ret;
 	n->loop = loop_new();
 	n->services = services_new();
@@ -233,7 +238,11 @@ static int build(struct daemon *d, const struct options *o, struct failure *f)
 		ret = listeners_open_net(n->listeners, o->listen, f);
 	if (!ret)
 		ret = membership_new(&n->membership, n, o->listen, f);
+	if (!ret)
+		ret = jobs_new(&n->jobs, n, f);
 	if (!ret) {
+		policy_serve(n);
+		audit_serve(n);
 		membership_follow_catalog(n);
 		membership_on_news(n->membership, on_news, n);
 	}
@@ -244,6 +253,8 @@ static void dismantle(struct daemon *d)
 {
 	struct node *n = &d->node;
 
+	audit_serve_end(n);
+	jobs_free(n->jobs);
 	membership_free(n->membership);
 	listeners_free(n->listeners);
 	renewal_free(n->renewal);
@@ -255,6 +266,8 @@ static void dismantle(struct daemon *d)
 		loop_unwatch(n->loop, &d->signals);
 	loop_free(n->loop);
 	identity_close(n);
+	audit_log_close(n->audit);
+	policy_put(n->policy);
 }
 
 /* What virgod does once, without serving; `virgo` runs these. */

@@ -17,6 +17,8 @@ struct services {
 	const struct service *by_type[TYPES];
 	void (*closers[CLOSERS])(struct node *n, struct conn *c);
 	int closer_count;
+	void (*drainers[CLOSERS])(struct node *n, struct conn *c);
+	int drainer_count;
 };
 
 struct services *services_new(void)
@@ -45,6 +47,13 @@ void service_on_close(struct node *n,
 {
 	assert(n->services->closer_count < CLOSERS);
 	n->services->closers[n->services->closer_count++] = closed;
+}
+
+void service_on_drained(struct node *n,
+			void (*drained)(struct node *n, struct conn *c))
+{
+	assert(n->services->drainer_count < CLOSERS);
+	n->services->drainers[n->services->drainer_count++] = drained;
 }
 
 void request_ok(struct request *r)
@@ -125,4 +134,12 @@ void service_closed(struct node *n, struct conn *c)
 
 	for (i = 0; i < n->services->closer_count; i++)
 		n->services->closers[i](n, c);
+}
+
+void service_drained(struct node *n, struct conn *c)
+{
+	int i;
+
+	for (i = 0; i < n->services->drainer_count; i++)
+		n->services->drainers[i](n, c);
 }

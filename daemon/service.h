@@ -45,6 +45,12 @@ void service_add(struct node *n, const struct service *table, size_t count);
 void service_on_close(struct node *n,
 		      void (*closed)(struct node *n, struct conn *c));
 
+/* Called when the send queue of a connection that was above CONN_HIGH has fallen
+ * below CONN_LOW: who stopped sending on it may go on.
+ */
+void service_on_drained(struct node *n,
+			void (*drained)(struct node *n, struct conn *c));
+
 /* Decodes r's payload into struct msg_name @m; on failure answers the error and
  * gives false.
  */

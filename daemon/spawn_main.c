@@ -28,14 +28,14 @@
 #include "log.h"
 #include "loop.h"
 #include "spawn_protocol.h"
+#include "users.h"
 
 enum {
 	VIRGOD_FD = 3,
 	BUCKETS = 1024,
-	UID_MIN_DEFAULT = 1000,
-	UID_NOBODY = 65534,
 	NOFILE_JOB = 1024, /* soft limit of descriptors that programs expect */
-	REQUEST_BYTES = sizeof(struct spawn_message) + SPAWN_INLINE_MAX,
+	REQUEST_BYTES = sizeof(struct spawn_message) +
+			sizeof(struct spawn_start) + SPAWN_INLINE_MAX,
 	SPEC_BYTES_MAX = 2 << 20, /* more than exec() takes */
 	RECHECK_FIRST_US = 100,
 	RECHECK_MOST_US = 20000,
@@ -52,6 +52,7 @@ struct job {
 	bool killed; /* while waiting or starting */
 	u32 flags; /* enum spawn_flags */
 
+	struct spawn_start how;
 	u8 *spec; /* the JOB_START, until exec */
 	struct msg_job_start start; /* views into it */
 	int fds[SPAWN_FDS_MAX]; /* until exec; -1: none */
@@ -74,7 +75,6 @@ static struct {
 	struct watch signals;
 	bool orphan; /* virgod is gone */
 	struct rlimit nofile; /* what jobs get */
-	u32 uid_min; /* the first ordinary user */
 	struct job *by_id[BUCKETS];
 	struct job *by_pid[BUCKETS];
 	u32 jobs;
@@ -311,9 +311,15 @@ static void fail_start(struct job *j, u32 stage, int error, const char *text)
 	job_forget(j);
 }
 
-static bool is_system(const struct account *a)
+/* Root and system accounts run nothing unless policy names them. */
+static int ordinary(const struct job *j, const struct account *a,
+		    struct failure *f)
 {
-	return geteuid() == 0 && (a->uid < spawn.uid_min || a->uid == UID_NOBODY);
+	const struct user u = { .uid = a->uid, .gid = a->gid, .name = a->name };
+
+	if (geteuid() || j->flags & SPAWN_ALLOW_SYSTEM)
+		return 0;
+	return user_ordinary(&u, j->how.uid_min, NULL, "run", f);
 }
 
 static void launch(struct job *j, const struct account *a)
@@ -364,16 +370,28 @@ static void launch(struct job *j, const struct account *a)
 		jobgroup_kill(&j->group);
 }
 
-static void account_known(void *arg, const struct account *a, const char *why)
+/* What is wrong, and after a line feed what mends it. */
+static void fail_account(struct job *j, u32 stage, const struct failure *f)
+{
+	char text[SPAWN_TEXT_MAX];
+
+	snprintf(text, sizeof(text), "%s%s%s", f->what, f->remedy[0] ? "\n" : "",
+		 f->remedy);
+	fail_start(j, stage, -f->code, text);
+}
+
+static void account_known(void *arg, const struct account *a,
+			  const struct failure *why)
 {
 	struct job *j = arg;
+	struct failure f = { 0 };
 
 	if (j->killed)
 		fail_start(j, STAGE_REQUEST, ECANCELED, "");
 	else if (!a)
-		fail_start(j, STAGE_USER, EACCES, why);
-	else if (is_system(a) && !(j->flags & SPAWN_ALLOW_SYSTEM))
-		fail_start(j, STAGE_SYSTEM_USER, EPERM, a->name);
+		fail_account(j, STAGE_USER, why);
+	else if (ordinary(j, a, &f))
+		fail_account(j, STAGE_USER, &f);
 	else
 		launch(j, a);
 }
@@ -412,7 +430,7 @@ static void start_request(const struct spawn_message *m, const void *data,
 	char user[256];
 	u32 i, at;
 
-	if (!j || count != fds_wanted(m->flags)) {
+	if (!j || count != fds_wanted(m->flags) || len < sizeof(j->how)) {
 		for (i = 0; i < count; i++)
 			close(fds[i]);
 		free(j);
@@ -420,6 +438,8 @@ static void start_request(const struct spawn_message *m, const void *data,
 		return;
 	}
 	j->id = m->job;
+	memcpy(&j->how, data, sizeof(j->how));
+	j->how.from[sizeof(j->how.from) - 1] = 0;
 	j->flags = m->flags;
 	j->status.fd = j->folder_fd = -1;
 	j->group.dir_fd = j->group.events_fd = -1;
@@ -435,13 +455,15 @@ static void start_request(const struct spawn_message *m, const void *data,
 		j->folder_fd = j->fds[at];
 		j->fds[at] = -1;
 	}
-	if (take_spec(j, data, len, spec_fd) ||
+	if (take_spec(j, (const u8 *)data + sizeof(j->how),
+		      len - sizeof(j->how), spec_fd) ||
 	    !span_to_cstr(j->start.user, user, sizeof(user))) {
 		fail_start(j, STAGE_REQUEST, EBADMSG, "");
 		return;
 	}
 	j->detached = j->start.flags & JOB_DETACH;
-	accounts_find(spawn.accounts, user, account_known, j);
+	accounts_find(spawn.accounts, user, (enum user_pam)j->how.pam,
+		      j->how.from, account_known, j);
 }
 
 /* --- other requests --- */
@@ -469,7 +491,8 @@ static void signal_job(struct job *j, int sig)
 		kill(j->group.leader, sig);
 }
 
-static void who_known(void *arg, const struct account *a, const char *why)
+static void who_known(void *arg, const struct account *a,
+		      const struct failure *why)
 {
 	struct spawn_message *m = arg;
 	const char *name = a ? a->name : "";
@@ -616,23 +639,6 @@ static void raise_nofile(void)
 	setrlimit(RLIMIT_NOFILE, &r);
 }
 
-/* Where ordinary users begin on this machine. */
-static u32 read_uid_min(void)
-{
-	FILE *f = fopen("/etc/login.defs", "re");
-	u32 uid = UID_MIN_DEFAULT;
-	char *line = NULL;
-	size_t cap = 0;
-
-	while (f && getline(&line, &cap, f) > 0)
-		if (sscanf(line, " UID_MIN %u", &uid) == 1)
-			break;
-	free(line);
-	if (f)
-		fclose(f);
-	return uid;
-}
-
 static int open_signals(void)
 {
 	sigset_t set;
@@ -663,7 +669,6 @@ int main(int argc, char **argv)
 	raise_nofile();
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	jobgroup_open(avoid);
-	spawn.uid_min = read_uid_min();
 	spawn.loop = loop_new();
 	if (spawn.loop)
 		spawn.accounts = accounts_new(spawn.loop);

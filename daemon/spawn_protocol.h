@@ -18,21 +18,21 @@
 
 enum spawn_kind {
 	/* virgod to virgo-spawn */
-	SPAWN_START = 1, /* payload: JOB_START, or none and a memfd holds it */
+	/* payload: struct spawn_start, then JOB_START or a memfd with it */
+	SPAWN_START = 1,
 	SPAWN_SIGNAL, /* value: signal, to the job's process group */
 	SPAWN_KILL, /* the whole job, at once */
 	SPAWN_WHO, /* value: uid, job: echoed */
 	/* virgo-spawn to virgod */
 	SPAWN_STARTED, /* value: pid */
-	SPAWN_FAILED, /* stage, value: errno; payload: text to show */
+	SPAWN_FAILED, /* stage, value: errno; payload: what, or what LF remedy */
 	SPAWN_EXITED, /* payload: struct spawn_exit */
 	SPAWN_NAME, /* value: uid; payload: its name, empty when unknown */
 };
 
 enum spawn_stage { /* where a start failed */
 	STAGE_REQUEST = 1, /* malformed */
-	STAGE_USER, /* no such account, or PAM refuses it */
-	STAGE_SYSTEM_USER, /* root or a system account, not named by policy */
+	STAGE_USER, /* no such account, refused by PAM, or a system account */
 	STAGE_LIMIT, /* a limit that this node cannot keep */
 	STAGE_FORK,
 	STAGE_SETUP, /* session, terminal, streams */
@@ -59,10 +59,16 @@ struct spawn_message {
 	u32 stage;
 };
 
+struct spawn_start {
+	u32 uid_min; /* 0: as the machine says */
+	u32 pam; /* enum user_pam */
+	char from[64]; /* the calling node */
+};
+
 enum {
 	SPAWN_FDS_MAX = 6,
 	SPAWN_INLINE_MAX = 32 << 10, /* a longer JOB_START goes in a memfd */
-	SPAWN_TEXT_MAX = 512,
+	SPAWN_TEXT_MAX = 640,
 };
 
 struct spawn_exit {

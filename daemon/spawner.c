@@ -316,17 +316,22 @@ void spawner_free(struct spawner *s)
 	free(s);
 }
 
-int spawner_start(struct spawner *s, u64 job, u32 flags, const void *start,
-		  size_t len, const int *fds, u32 fd_count)
+int spawner_start(struct spawner *s, u64 job, u32 flags,
+		  const struct spawn_start *how, const void *start, size_t len,
+		  const int *fds, u32 fd_count)
 {
+	u8 payload[sizeof(*how) + SPAWN_INLINE_MAX];
 	struct spawn_message m = { .kind = SPAWN_START, .flags = flags,
 				   .job = job };
 	int all[SPAWN_FDS_MAX];
 	u32 at, rest;
 	int memfd, ret;
 
-	if (len <= SPAWN_INLINE_MAX)
-		return submit(s, &m, start, len, fds, fd_count);
+	memcpy(payload, how, sizeof(*how));
+	if (len <= SPAWN_INLINE_MAX) {
+		memcpy(payload + sizeof(*how), start, len);
+		return submit(s, &m, payload, sizeof(*how) + len, fds, fd_count);
+	}
 	memfd = memfd_create("job", MFD_CLOEXEC);
 	if (memfd < 0)
 		return -errno;
@@ -339,7 +344,7 @@ int spawner_start(struct spawner *s, u64 job, u32 flags, const void *start,
 	m.flags |= SPAWN_HAS_SPEC;
 	ret = write(memfd, start, len) == (ssize_t)len ? 0 : -ENOMEM;
 	if (!ret)
-		ret = submit(s, &m, NULL, 0, all, fd_count + 1);
+		ret = submit(s, &m, payload, sizeof(*how), all, fd_count + 1);
 	close(memfd);
 	return ret;
 }

@@ -15,7 +15,7 @@ struct spawner;
 
 struct spawner_ops {
 	void (*started)(void *arg, u64 job, pid_t pid);
-	/* @text may be empty. */
+	/* @text may be empty; a remedy follows in it after a line feed. */
 	void (*failed)(void *arg, u64 job, enum spawn_stage stage, int error,
 		       const char *text);
 	void (*exited)(void *arg, u64 job, const struct spawn_exit *e);
@@ -37,8 +37,9 @@ void spawner_free(struct spawner *s);
 /* @start is an encoded JOB_START, @fds as spawn_protocol.h says; they are duplicated, so
  * the caller closes its own. -EAGAIN while there is no helper, -ENOMEM.
  */
-int spawner_start(struct spawner *s, u64 job, u32 flags, const void *start,
-		  size_t len, const int *fds, u32 fd_count);
+int spawner_start(struct spawner *s, u64 job, u32 flags,
+		  const struct spawn_start *how, const void *start, size_t len,
+		  const int *fds, u32 fd_count);
 /* These do nothing without a helper, for then there are no jobs. */
 void spawner_signal(struct spawner *s, u64 job, int sig);
 void spawner_kill(struct spawner *s, u64 job);

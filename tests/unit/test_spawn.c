@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "spawner.h"
+#include "users.h"
 
 enum { WAIT_MS = 10000, JOBS_MAX = 512 };
 
@@ -144,6 +145,7 @@ static const char *me(void)
 static void start_on(u64 id, const struct spec *s, int in, int out, int err)
 {
 	struct msg_job_start m = s->more;
+	const struct spawn_start how = { .pam = USER_PAM_NO, .from = "there" };
 	int fds[SPAWN_FDS_MAX] = { in, out, err };
 	u32 count = 3, flags = s->flags | SPAWN_ALLOW_SYSTEM;
 	struct wcursor c;
@@ -174,7 +176,8 @@ static void start_on(u64 id, const struct spec *s, int in, int out, int err)
 	c = wcursor_of(buf, size);
 	msg_job_start_encode(&c, &m);
 	memset(&seen[id], 0, sizeof(seen[id]));
-	cr_assert_eq(spawner_start(spawner, id, flags, buf, size, fds, count), 0);
+	cr_assert_eq(spawner_start(spawner, id, flags, &how, buf, size, fds,
+				   count), 0);
 	for (i = 0; i < count; i++)
 		if (i == 0 || fds[i] != fds[i - 1])
 			close(fds[i]);
@@ -310,9 +313,11 @@ Test(spawn, refuses_system_users)
 	if (geteuid())
 		cr_skip("needs root");
 	RUN(.argv = ARGV("id"), .user = "root");
-	cr_assert_eq(seen[1].stage, STAGE_SYSTEM_USER);
+	cr_assert_eq(seen[1].stage, STAGE_USER);
+	cr_assert_eq(seen[1].error, EPERM);
 	RUN(.argv = ARGV("id"), .user = "nobody");
-	cr_assert_eq(seen[1].stage, STAGE_SYSTEM_USER);
+	cr_assert_eq(seen[1].stage, STAGE_USER);
+	cr_assert_eq(seen[1].error, EPERM);
 }
 
 Test(spawn, takes_a_long_command_line)

@@ -1,0 +1,424 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * virgo run: a program on one node, some, or all. This file reads the command
+ * line, finds the nodes and makes the request; runner.c does the rest.
+ */
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "hosts.h"
+#include "runner.h"
+#include "sha256.h"
+#include "terminal.h"
+#include "verbs.h"
+
+enum {
+	WINDOW_ONE = JOB_WINDOW_MAX,
+	WINDOW_LEAST = 64 << 10,
+	ENV_MAX = 1024,
+};
+
+struct run {
+	struct client *client;
+	struct hosts nodes;
+	bool all, explain, detach, terminal;
+	const char *policy, *cwd, *bcast;
+	const char *env[ENV_MAX];
+	int env_count;
+	u64 timeout_ms, memory_bytes;
+	u32 cpu_ppm, pids, window;
+	u8 hash[SHA256_BYTES];
+	char **argv;
+	char here[4096]; /* our directory, if it is below /virgo */
+	struct span argv_list, env_list;
+};
+
+static const char help[] =
+"Usage: virgo run [OPTION]... [--] COMMAND [ARGUMENT]...\n"
+"Runs a program on another node as if it ran here.\n"
+"\n"
+"  -n NODE           on this node; may be given more than once\n"
+"  -w LIST           on these: n[01-16],alpha\n"
+"  -a                on all nodes that are up\n"
+"                    none of these: on the one that policy chooses\n"
+"  -t                with a terminal (one node only)\n"
+"  --cwd DIR         directory there; default: this one if below /virgo,\n"
+"                    else home\n"
+"  --env K=V         a variable there; --env K copies ours\n"
+"  --timeout S       SIGTERM after S seconds, SIGKILL 2 s later; status 124\n"
+"  --limit LIST      mem=SIZE, cpu=CPUS, pids=N\n"
+"  --bcast FILE      send FILE along and run it as COMMAND\n"
+"  --detach          leave it running; prints its number\n"
+"  --policy P        round-robin, random or learned (the default)\n"
+"  --explain         say why the node was chosen\n"
+"\n"
+"Status: the program's, 128 + n if signal n ended it, the highest of many;\n"
+"124 timeout, 126 and 127 the program cannot be run or is not there,\n"
+"255 VIRGO's own failure.\n";
+
+/* "1.5G" in bytes; false when it is no size. */
+static bool parse_size(const char *s, u64 *out)
+{
+	static const char units[] = "kmgt";
+	const char *unit;
+	char *end;
+	double v = strtod(s, &end);
+
+	if (end == s || v <= 0)
+		return false;
+	if (*end) {
+		unit = strchr(units, *end | 0x20);
+		if (!unit || end[1])
+			return false;
+		v *= (double)(1ULL << (10 * (unit - units + 1)));
+	}
+	*out = (u64)v;
+	return v < 1e18 && *out > 0;
+}
+
+static bool parse_limit(struct run *r, char *list)
+{
+	char *save = NULL, *item, *end;
+
+	for (item = strtok_r(list, ",", &save); item;
+	     item = strtok_r(NULL, ",", &save)) {
+		if (!strncmp(item, "mem=", 4)) {
+			if (!parse_size(item + 4, &r->memory_bytes))
+				return false;
+		} else if (!strncmp(item, "cpu=", 4)) {
+			double v = strtod(item + 4, &end);
+
+			if (*end || !(v >= 0.01) || v > 4096)
+				return false;
+			r->cpu_ppm = (u32)(v * 1000000);
+		} else if (!strncmp(item, "pids=", 5)) {
+			unsigned long v = strtoul(item + 5, &end, 10);
+
+			if (*end || !v || v > 1 << 22)
+				return false;
+			r->pids = (u32)v;
+		} else {
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool parse_timeout(struct run *r, const char *text)
+{
+	char *end;
+	double v = strtod(text, &end);
+
+	r->timeout_ms = (u64)(v * 1000);
+	return end != text && !*end && v > 0 && v < 1e9 && r->timeout_ms;
+}
+
+static bool add_env(struct run *r, const char *text)
+{
+	const char *value = getenv(text);
+	char *both;
+
+	if (r->env_count == ENV_MAX)
+		return false;
+	if (strchr(text, '=')) {
+		r->env[r->env_count++] = text;
+		return *text != '=';
+	}
+	if (!value)
+		return true; /* what we do not have is not there either */
+	if (asprintf(&both, "%s=%s", text, value) < 0)
+		return false;
+	r->env[r->env_count++] = both;
+	return true;
+}
+
+enum { OPT_CWD = 256, OPT_ENV, OPT_TIMEOUT, OPT_LIMIT, OPT_BCAST, OPT_DETACH,
+       OPT_POLICY, OPT_EXPLAIN, OPT_HELP };
+
+static const struct option longs[] = {
+	{ "cwd", required_argument, NULL, OPT_CWD },
+	{ "env", required_argument, NULL, OPT_ENV },
+	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
+	{ "limit", required_argument, NULL, OPT_LIMIT },
+	{ "bcast", required_argument, NULL, OPT_BCAST },
+	{ "detach", no_argument, NULL, OPT_DETACH },
+	{ "policy", required_argument, NULL, OPT_POLICY },
+	{ "explain", no_argument, NULL, OPT_EXPLAIN },
+	{ "help", no_argument, NULL, OPT_HELP },
+	{ NULL, 0, NULL, 0 },
+};
+
+/* One option; -1 to go on, else the exit status. */
+static int take_option(struct run *r, int c)
+{
+	struct failure f = { 0 };
+
+	switch (c) {
+	case 'n':
+	case 'w':
+		if (c == 'n' && strpbrk(optarg, ",[]"))
+			return verb_usage("run", "-n takes one node; -w a list");
+		if (!hosts_add(&r->nodes, optarg, &f))
+			return -1;
+		failure_print(&f, stderr);
+		return 2;
+	case 'a':
+		r->all = true;
+		return -1;
+	case 't':
+		r->terminal = true;
+		return -1;
+	case OPT_CWD:
+		r->cwd = optarg;
+		return -1;
+	case OPT_ENV:
+		return add_env(r, optarg) ? -1 :
+			verb_usage("run", "--env: not NAME=VALUE, or too many");
+	case OPT_TIMEOUT:
+		return parse_timeout(r, optarg) ? -1 :
+			verb_usage("run", "--timeout: not a number of seconds");
+	case OPT_LIMIT:
+		return parse_limit(r, optarg) ? -1 :
+			verb_usage("run", "--limit: not like mem=1G,cpu=1.5,"
+					  "pids=100");
+	case OPT_BCAST:
+		r->bcast = optarg;
+		return -1;
+	case OPT_DETACH:
+		r->detach = true;
+		return -1;
+	case OPT_POLICY:
+		r->policy = optarg;
+		return -1;
+	case OPT_EXPLAIN:
+		r->explain = true;
+		return -1;
+	case OPT_HELP:
+		fputs(help, stdout);
+		return 0;
+	default:
+		fputs("Try: virgo run --help\n", stderr);
+		return 2;
+	}
+}
+
+static int parse(struct run *r, int argc, char **argv)
+{
+	int c, ret;
+
+	while ((c = getopt_long(argc, argv, "+n:w:at", longs, NULL)) != -1) {
+		ret = take_option(r, c);
+		if (ret >= 0)
+			return ret;
+	}
+	r->argv = argv + optind;
+	if (!r->argv[0])
+		return verb_usage("run", "no command given");
+	if (r->all && r->nodes.count)
+		return verb_usage("run", "-a and a list of nodes exclude each "
+					 "other");
+	if (r->terminal && r->detach)
+		return verb_usage("run", "-t and --detach exclude each other");
+	if (r->terminal && (r->all || r->nodes.count > 1))
+		return verb_usage("run", "-t needs a single node");
+	if ((r->policy || r->explain) && (r->all || r->nodes.count))
+		return verb_usage("run", "--policy and --explain are for when no "
+					 "node is named");
+	return -1;
+}
+
+/* --- which nodes --- */
+
+static int choose(struct run *r, struct failure *f)
+{
+	const struct msg_choose ask = { .policy = span_of(r->policy),
+					.count = 1 };
+	struct msg_chosen m;
+	struct rec_choice best;
+	struct span reply;
+	struct rcursor c;
+	u8 buf[256];
+	struct wcursor w = wcursor_of(buf, sizeof(buf));
+	char name[64];
+	bool first = true;
+	int ret;
+
+	msg_choose_encode(&w, &ask);
+	if (w.bad)
+		return failure_set(f, -EINVAL, "run", NULL, "--policy: no policy "
+				   "has such a long name");
+	ret = client_call(r->client, MSG_CHOOSE, buf, wcursor_len(&w),
+			  MSG_CHOSEN, &reply, f);
+	if (ret)
+		return ret;
+	if (msg_chosen_decode(&m, reply.data, reply.len))
+		return failure_set(f, -EBADMSG, "run", NULL, "malformed answer");
+	c = rcursor_of(m.nodes.data, m.nodes.len);
+	while (!ret && rec_choice_next(&c, &best) > 0) {
+		if (r->explain)
+			fprintf(stderr, "%s %.*s: %.*s\n", first ? "->" : "  ",
+				(int)best.name.len, (const char *)best.name.data,
+				(int)best.why.len, (const char *)best.why.data);
+		if (first && span_to_cstr(best.name, name, sizeof(name)))
+			ret = hosts_add(&r->nodes, name, f);
+		first = false;
+	}
+	if (!ret && !r->nodes.count)
+		ret = failure_set(f, -EHOSTDOWN, "run", "virgo status",
+				  "no node can take the job");
+	return ret;
+}
+
+/* --- the request --- */
+
+static struct span list_of(const char *const *v, int count)
+{
+	size_t size = 0;
+	struct wcursor c;
+	u8 *buf;
+	int i;
+
+	for (i = 0; i < count; i++)
+		size += 8 + strlen(v[i]);
+	buf = malloc(size + 1);
+	if (!buf)
+		return (struct span){ 0 };
+	c = wcursor_of(buf, size);
+	for (i = 0; i < count; i++)
+		rec_text_append(&c, &(struct rec_text){ span_of(v[i]) });
+	return (struct span){ buf, (u32)size };
+}
+
+static int start(void *arg, const char *node, u64 tag)
+{
+	struct run *r = arg;
+	const struct frame f = { .type = MSG_JOB_START, .tag = tag };
+	struct msg_job_start m = {
+		.node = span_of(node),
+		.flags = (r->terminal ? JOB_PTY : 0) |
+			 (r->detach ? JOB_DETACH : 0),
+		.argv = r->argv_list,
+		.env = r->env_list,
+		.cwd = span_of(r->cwd ? r->cwd : r->here),
+		.timeout_ms = r->timeout_ms,
+		.memory_bytes = r->memory_bytes,
+		.cpu_ppm = r->cpu_ppm,
+		.pids = r->pids,
+		.window_bytes = r->window,
+	};
+	mode_t mask = umask(0);
+	struct wcursor c;
+	size_t size;
+	u8 *buf;
+	int ret;
+
+	umask(mask);
+	m.umask = (u16)mask;
+	if (r->terminal) {
+		m.term = span_of(getenv("TERM"));
+		terminal_size(&m.rows, &m.cols);
+	}
+	if (r->bcast)
+		m.blob = (struct span){ r->hash, sizeof(r->hash) };
+	size = msg_job_start_size(&m);
+	if (size > FRAME_MAX)
+		return -E2BIG;
+	buf = malloc(size);
+	if (!buf)
+		return -ENOMEM;
+	c = wcursor_of(buf, size);
+	msg_job_start_encode(&c, &m);
+	ret = client_send(r->client, &f, buf, size, NULL, 0);
+	free(buf);
+	return ret;
+}
+
+static int hash_program(struct run *r, struct failure *f)
+{
+	int fd = open(r->bcast, O_RDONLY | O_CLOEXEC);
+	static u8 buf[64 << 10];
+	struct sha256 s;
+	ssize_t n = -1;
+
+	sha256_init(&s);
+	while (fd >= 0 && (n = read(fd, buf, sizeof(buf))) > 0)
+		sha256_add(&s, buf, (size_t)n);
+	if (fd >= 0)
+		close(fd);
+	if (n < 0)
+		return failure_set(f, -errno, r->bcast, NULL,
+				   "cannot be read: %s", strerror(errno));
+	sha256_end(&s, r->hash);
+	return 0;
+}
+
+static void find_here(struct run *r)
+{
+	if (!getcwd(r->here, sizeof(r->here)) ||
+	    (strcmp(r->here, "/virgo") && strncmp(r->here, "/virgo/", 7)))
+		r->here[0] = 0;
+}
+
+static int prepare(struct run *r, const struct globals *g, struct failure *f)
+{
+	int argc = 0, ret;
+
+	find_here(r);
+	while (r->argv[argc])
+		argc++;
+	r->argv_list = list_of((const char *const *)r->argv, argc);
+	r->env_list = list_of(r->env, r->env_count);
+	if (r->bcast && (ret = hash_program(r, f)))
+		return ret;
+	ret = client_open(&r->client, g->state, f);
+	if (!ret && r->all)
+		ret = hosts_add_up(&r->nodes, r->client, "run", f);
+	else if (!ret && !r->nodes.count)
+		ret = choose(r, f);
+	if (ret)
+		return ret;
+	r->window = WINDOW_ONE / (u32)r->nodes.count;
+	if (r->window < WINDOW_LEAST)
+		r->window = WINDOW_LEAST;
+	if (msg_job_start_size(&(struct msg_job_start){
+		    .argv = r->argv_list, .env = r->env_list }) >
+	    FRAME_MAX - 8192)
+		return failure_set(f, -E2BIG, "run", "pass the data on stdin",
+				   "arguments and variables are longer than "
+				   "1 MiB");
+	return 0;
+}
+
+int verb_run(const struct globals *g, int argc, char **argv)
+{
+	struct run r = { 0 };
+	struct failure f = { 0 };
+	struct runner_options o = { .start = start, .arg = &r, .verb = "run" };
+	int ret = parse(&r, argc, argv);
+
+	if (ret >= 0)
+		return ret;
+	if (prepare(&r, g, &f)) {
+		ret = runner_fail(&f);
+		goto out;
+	}
+	o.detach = r.detach;
+	o.input = !r.detach;
+	o.window = r.window;
+	if (r.bcast) {
+		o.program = r.bcast;
+		o.program_hash = r.hash;
+	}
+	o.terminal = r.terminal && terminal_raw();
+	ret = runner_run(r.client, &o, r.nodes.names, r.nodes.count);
+out:
+	client_close(r.client);
+	hosts_free(&r.nodes);
+	free((void *)r.argv_list.data);
+	free((void *)r.env_list.data);
+	return ret;
+}
