@@ -9,6 +9,7 @@ const struct verb verbs[] = {
 	{ "invite", verb_invite, "print the command by which a machine joins" },
 	{ "join", verb_join, "become a node of the cloud that invited" },
 	{ "leave", verb_leave, "stop being a node" },
+	{ "backup", verb_backup, "seal the home node's authority into a file" },
 	{ "node", verb_node, "list, drain, remove nodes; move the home" },
 	{ "run", verb_run, "run a program on another node, on some or on all" },
 	{ "ps", verb_ps, "list jobs" },

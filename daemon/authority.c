@@ -395,10 +395,7 @@ void authority_free(struct authority *a)
 {
 	if (!a)
 		return;
-	if (a->signer)
-		gnutls_privkey_deinit(a->signer);
-	if (a->key)
-		gnutls_x509_privkey_deinit(a->key);
+	authority_forget_key(a);
 	gnutls_x509_crt_deinit(a->crt);
 	blob_free(&a->pem);
 	free(a);
@@ -422,6 +419,32 @@ const struct blob *authority_certificate(const struct authority *a)
 int authority_key(const struct authority *a, struct blob *out)
 {
 	return a->key ? key_export(a->key, out) : -ENOKEY;
+}
+
+int authority_adopt_key(struct authority *a, struct span key, struct failure *f)
+{
+	struct authority *full;
+	int ret = authority_from_pem(&full, blob_span(&a->pem), &key, f);
+
+	if (ret < 0)
+		return ret;
+	authority_forget_key(a);
+	a->key = full->key;
+	a->signer = full->signer;
+	full->key = NULL;
+	full->signer = NULL;
+	authority_free(full);
+	return 0;
+}
+
+void authority_forget_key(struct authority *a)
+{
+	if (a->signer)
+		gnutls_privkey_deinit(a->signer);
+	if (a->key)
+		gnutls_x509_privkey_deinit(a->key);
+	a->signer = NULL;
+	a->key = NULL;
 }
 
 static int request_import(gnutls_x509_crq_t *crq, struct span der)

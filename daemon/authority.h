@@ -54,6 +54,12 @@ const struct blob *authority_certificate(const struct authority *a);
 /* The key as PEM; -ENOKEY without one. The caller frees it. */
 int authority_key(const struct authority *a, struct blob *out);
 
+/* Takes the key in, so that it can sign: -EINVAL when it is not its key. */
+int authority_adopt_key(struct authority *a, struct span key,
+			struct failure *f);
+/* From now on it only verifies. */
+void authority_forget_key(struct authority *a);
+
 struct issue {
 	const char *name; /* the node's; the request's own name is ignored */
 	const char *cloud;

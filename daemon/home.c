@@ -18,6 +18,7 @@
 #include "home_impl.h"
 #include "log.h"
 #include "node_name.h"
+#include "replica.h"
 #include "service.h"
 #include "token.h"
 
@@ -100,6 +101,10 @@ int home_ready(const struct node *n, struct failure *f)
 {
 	const struct catalog_head *h = catalog_head(n->catalog);
 
+	if (!replica_is_sure(n->replica))
+		return failure_set(f, -EAGAIN, h->self,
+				   "again in some seconds",
+				   "it is asking the other nodes whether it is still the home node");
 	if (h->heir[0])
 		return failure_set(f, -EAGAIN, h->self,
 				   "again in some seconds",
@@ -477,11 +482,20 @@ struct home *home_new(struct node *n)
 		return NULL;
 	service_add(n, services, ARRAY_SIZE(services));
 	home_nodes_serve(n);
+	promote_serve(n);
 	volumes_serve(n);
 	return h;
 }
 
-void home_free(struct home *h)
+void home_free(struct home *h, struct node *n)
 {
+	if (!h)
+		return;
+	promote_end(n);
 	free(h);
+}
+
+void home_start(struct node *n)
+{
+	promote_resume(n);
 }

@@ -16,7 +16,9 @@ struct request;
 
 /* Registers the services. NULL when memory is out. */
 struct home *home_new(struct node *n);
-void home_free(struct home *h);
+void home_free(struct home *h, struct node *n);
+/* Once everything runs: goes on with what a crash interrupted. */
+void home_start(struct node *n);
 
 /* Adds the volume that a new node @name exports: its folder @path under the
  * node's own name. Nothing when a volume has that name.

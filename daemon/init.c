@@ -191,7 +191,7 @@ int init_main(int argc, char **argv)
 	struct failure f = { 0 };
 	struct making *m;
 	struct setup s;
-	int ret = setup_parse(&s, argc, argv, help, "scapCPh");
+	int ret = setup_parse(&s, argc, argv, help, "scapCPh", 1);
 
 	if (ret >= 0)
 		return ret;

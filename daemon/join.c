@@ -299,7 +299,7 @@ int join_main(int argc, char **argv)
 	struct failure f = { 0 };
 	struct joiner *j;
 	struct setup s;
-	int ret = setup_parse(&s, argc, argv, help, "scapnh");
+	int ret = setup_parse(&s, argc, argv, help, "scapnh", 1);
 
 	if (ret >= 0)
 		return ret;

@@ -245,6 +245,7 @@ static int build(struct daemon *d, const struct options *o, struct failure *f)
 		audit_serve(n);
 		membership_follow_catalog(n);
 		membership_on_news(n->membership, on_news, n);
+		home_start(n);
 	}
 	return ret;
 }
@@ -259,7 +260,7 @@ static void dismantle(struct daemon *d)
 	listeners_free(n->listeners);
 	renewal_free(n->renewal);
 	replica_free(n->replica);
-	home_free(n->home);
+	home_free(n->home, n);
 	peers_free(n->peers);
 	services_free(n->services);
 	if (n->loop)
@@ -277,6 +278,8 @@ static const struct {
 } once[] = {
 	{ "init", init_main },
 	{ "join", join_main },
+	{ "backup", backup_main },
+	{ "promote", promote_main },
 };
 
 int main(int argc, char **argv)

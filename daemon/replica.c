@@ -3,9 +3,9 @@
  * Following the home node; see replica.h.
  *
  * A pull goes to home, by name. When it fails, or home has less than somebody
- * claims, the claimant is asked: it cannot give rows, only the authority's
- * statement of who is home now, from which epoch on. That is how nodes find a
- * new home node, and how one that was replaced learns of it.
+ * claims, the claimant or some other node is asked: it cannot give rows, only
+ * the authority's statement of who is home now, from which epoch on. That is how
+ * nodes find a new home node, and how one that was replaced learns of it.
  *
  * Pulls at intervals are what remains when nothing is heard; their rate is
  * chosen so that the home node answers about PULLS_A_SECOND however large the
@@ -19,6 +19,7 @@
 #include "catalog.h"
 #include "listen.h"
 #include "log.h"
+#include "membership.h"
 #include "peers.h"
 #include "service.h"
 #include "state.h"
@@ -28,6 +29,14 @@ enum {
 	PULL_EVERY_MS = 2000,
 	PULLS_A_SECOND = 100,
 	CUT_AFTER_MS = 100, /* lets the answer to one who leaves get out */
+	DOUBT_NODES = 3, /* asked by a home node that starts */
+	DOUBT_MS = 3000,
+	PICK_TRIES = 32,
+};
+
+struct doubt { /* a question of a home node that starts */
+	struct replica *replica;
+	u64 call; /* 0 once answered */
 };
 
 struct replica {
@@ -38,8 +47,10 @@ struct replica {
 	u64 last_us; /* when it began */
 	u64 heard; /* highest change number somebody claimed */
 	char claimant[NODE_NAME_MAX + 1]; /* who claimed it; "" for nobody */
-	bool asked_claimant; /* the pull under way is to them */
+	bool ask_other; /* the next pull, or the one under way, is not to home */
 	u64 cut_number; /* removals up to this one have been acted on */
+	struct timer doubt;
+	struct doubt doubts[DOUBT_NODES];
 };
 
 static struct replica *of_pull(struct timer *t)
@@ -69,22 +80,23 @@ static void pull_in(struct replica *r, u64 us)
 	loop_arm(r->node->loop, &r->pull, us);
 }
 
-static void pull_done(struct replica *r, bool failed)
+static void pull_done(struct replica *r, bool failed, bool new_home)
 {
 	const struct catalog_head *h = catalog_head(r->node->catalog);
 
 	r->call = 0;
 	catalog_take_reset(r->node->catalog);
-	if (r->asked_claimant || h->change >= r->heard) {
-		/* Whatever they claimed, it has been looked into. */
-		r->heard = h->change;
-		r->claimant[0] = '\0';
-		r->asked_claimant = false;
-		pull_in(r, interval_us(r));
+	if (new_home || (!r->ask_other && (failed || h->change < r->heard))) {
+		r->ask_other = !new_home;
+		pull_in(r, 0);
 		return;
 	}
-	r->asked_claimant = r->claimant[0] != '\0';
-	pull_in(r, r->asked_claimant || !failed ? 0 : interval_us(r));
+	if (r->ask_other) { /* whatever was claimed has been looked into */
+		r->heard = h->change;
+		r->claimant[0] = '\0';
+		r->ask_other = false;
+	}
+	pull_in(r, interval_us(r));
 }
 
 static void pull_reply(void *arg, const struct frame *f, const u8 *payload,
@@ -94,26 +106,67 @@ static void pull_reply(void *arg, const struct frame *f, const u8 *payload,
 	struct msg_catalog_rows m;
 	struct failure g;
 	u64 epoch = catalog_head(r->node->catalog)->epoch;
+	bool new_home;
 	int ret;
 
 	if (!f) {
 		log_debug("catalog: %s: %s", why->object, why->what);
-		pull_done(r, true);
+		pull_done(r, true, false);
 		return;
 	}
 	if (f->type != MSG_CATALOG_ROWS ||
 	    msg_catalog_rows_decode(&m, payload, f->length)) {
-		pull_done(r, true);
+		pull_done(r, true, false);
 		return;
 	}
 	ret = catalog_take(r->node->catalog, &m, &g);
 	if (ret < 0)
 		log_warning("%s: %s", g.object, g.what);
-	if (catalog_head(r->node->catalog)->epoch != epoch)
+	new_home = catalog_head(r->node->catalog)->epoch != epoch;
+	if (new_home)
 		log_notice("%s is the home node now",
 			   catalog_head(r->node->catalog)->home);
 	if (!(f->flags & FRAME_MORE))
-		pull_done(r, ret < 0);
+		pull_done(r, ret < 0, new_home && r->ask_other);
+}
+
+/* The @i-th of the catalog's nodes, or NULL. */
+static const struct rec_node_row *node_at(const struct catalog *c, size_t i)
+{
+	const struct rec_node_row *row;
+	size_t at = 0;
+
+	while ((row = catalog_next_node(c, &at)) && i--)
+		;
+	return row;
+}
+
+/* Who else may know where home is: the claimant, else some node that is up. */
+static bool pick_other(struct replica *r, char *out)
+{
+	struct node *n = r->node;
+	const struct catalog_head *h = catalog_head(n->catalog);
+	size_t count = catalog_nodes(n->catalog);
+
+	if (r->claimant[0]) {
+		strcpy(out, r->claimant);
+		return true;
+	}
+	for (int tries = 0; count && tries < PICK_TRIES; tries++) {
+		const struct rec_node_row *row;
+		const struct member *m;
+		u32 random;
+
+		random_fill(&random, sizeof(random));
+		row = node_at(n->catalog, random % count);
+		if (!row || !span_to_cstr(row->name, out, NODE_NAME_MAX + 1) ||
+		    !strcmp(out, h->self) || !strcmp(out, h->home))
+			continue;
+		m = n->membership ? membership_find(n->membership, out) : NULL;
+		if (!m || m->state == SWIM_UP)
+			return true;
+	}
+	return false;
 }
 
 static void pull_fire(struct timer *t)
@@ -123,19 +176,22 @@ static void pull_fire(struct timer *t)
 	const struct catalog_head *h = catalog_head(n->catalog);
 	const struct msg_catalog_pull m = { .epoch = h->epoch,
 					    .since = h->change };
-	const char *from = r->asked_claimant ? r->claimant : h->home;
+	char from[NODE_NAME_MAX + 1];
 	u8 buf[16];
 	struct wcursor w = wcursor_of(buf, sizeof(buf));
 
 	if (r->call)
 		return;
-	/* Home asks only those who claim to know of another one. */
-	if (!strcmp(from, h->self)) {
-		if (r->heard > h->change && r->claimant[0])
-			r->asked_claimant = true;
-		else
-			return;
-		from = r->claimant;
+	if (!strcmp(h->home, h->self)) {
+		if (r->heard <= h->change)
+			return; /* home has nobody to follow */
+		r->ask_other = true;
+	}
+	strcpy(from, h->home);
+	if (r->ask_other && !pick_other(r, from)) {
+		r->ask_other = false;
+		pull_in(r, interval_us(r));
+		return;
 	}
 	msg_catalog_pull_encode(&w, &m);
 	r->last_us = loop_now_us(n->loop);
@@ -163,6 +219,71 @@ void replica_poke(struct replica *r)
 {
 	if (!r->call)
 		pull_in(r, 0);
+}
+
+/* A home node that starts */
+
+static void doubt_reply(void *arg, const struct frame *f, const u8 *payload,
+			const struct failure *why)
+{
+	struct doubt *d = arg;
+	struct msg_catalog_rows m;
+
+	d->call = 0;
+	if (f && f->type == MSG_CATALOG_ROWS &&
+	    !msg_catalog_rows_decode(&m, payload, f->length))
+		catalog_take(d->replica->node->catalog, &m, NULL);
+}
+
+static void doubt_end(struct timer *t)
+{
+	struct replica *r = (struct replica *)((char *)t -
+					       offsetof(struct replica, doubt));
+
+	for (int i = 0; i < DOUBT_NODES; i++) {
+		if (r->doubts[i].call)
+			peers_forget(r->node->peers, r->doubts[i].call);
+		r->doubts[i].call = 0;
+	}
+}
+
+bool replica_is_sure(const struct replica *r)
+{
+	for (int i = 0; i < DOUBT_NODES; i++)
+		if (r->doubts[i].call)
+			return false;
+	return true;
+}
+
+static void doubt(struct replica *r)
+{
+	struct node *n = r->node;
+	size_t count = catalog_nodes(n->catalog);
+	u32 first;
+	u8 buf[16];
+	struct wcursor w = wcursor_of(buf, sizeof(buf));
+	int asked = 0;
+
+	msg_catalog_pull_encode(
+		&w, &(struct msg_catalog_pull){
+			    .epoch = catalog_head(n->catalog)->epoch });
+	random_fill(&first, sizeof(first));
+	for (size_t i = 0; i < count && asked < DOUBT_NODES; i++) {
+		const struct rec_node_row *row =
+			node_at(n->catalog, (first + i) % count);
+		char name[NODE_NAME_MAX + 1];
+
+		if (!row || !span_to_cstr(row->name, name, sizeof(name)) ||
+		    !strcmp(name, n->local.node))
+			continue;
+		r->doubts[asked].replica = r;
+		r->doubts[asked].call =
+			peers_call(n->peers, name, TLS_CONTROL,
+				   MSG_CATALOG_PULL, buf, sizeof(buf),
+				   doubt_reply, &r->doubts[asked]);
+		asked++;
+	}
+	loop_arm(n->loop, &r->doubt, DOUBT_MS * 1000);
 }
 
 /* Serving pulls */
@@ -228,6 +349,16 @@ static void cut_fire(struct timer *t)
 	listeners_cut_if(n->listeners, is_removed, &c, &why);
 }
 
+static void drop_authority_key(struct node *n)
+{
+	char dir[STATE_PATH_MAX], path[STATE_PATH_MAX];
+
+	if (state_path(dir, n->state, "identity") == 0 &&
+	    state_path(path, dir, "authority.key") == 0 && unlink(path) &&
+	    errno != ENOENT)
+		log_error("%s: cannot be removed: %s", path, strerror(errno));
+}
+
 static void catalog_changed(void *arg)
 {
 	struct replica *r = arg;
@@ -239,10 +370,14 @@ static void catalog_changed(void *arg)
 			loop_arm(r->node->loop, &r->cut, CUT_AFTER_MS * 1000);
 			break;
 		}
-	/* A node that is home no more must not keep the authority. */
-	if (!catalog_is_home(r->node->catalog) &&
-	    authority_can_sign(r->node->authority))
-		log_warning("this node is not the home node any more");
+	/* Who is home no more must not keep the authority. */
+	if (strcmp(catalog_head(r->node->catalog)->home, r->node->local.node) &&
+	    authority_can_sign(r->node->authority)) {
+		authority_forget_key(r->node->authority);
+		drop_authority_key(r->node);
+		log_notice("this node is not the home node any more");
+		pull_in(r, 0);
+	}
 }
 
 static const struct service services[] = {
@@ -265,7 +400,12 @@ struct replica *replica_new(struct node *n)
 			r->cut_number = row->number;
 	catalog_watch(n->catalog, catalog_changed, r);
 	service_add(n, services, ARRAY_SIZE(services));
-	loop_arm(n->loop, &r->pull, 0);
+	r->doubt.fire = doubt_end;
+	catalog_changed(r);
+	if (catalog_is_home(n->catalog))
+		doubt(r);
+	else
+		loop_arm(n->loop, &r->pull, 0);
 	return r;
 }
 
@@ -275,6 +415,8 @@ void replica_free(struct replica *r)
 		return;
 	loop_disarm(r->node->loop, &r->pull);
 	loop_disarm(r->node->loop, &r->cut);
+	loop_disarm(r->node->loop, &r->doubt);
+	doubt_end(&r->doubt);
 	if (r->call)
 		peers_forget(r->node->peers, r->call);
 	free(r);

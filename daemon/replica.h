@@ -20,6 +20,10 @@ void replica_free(struct replica *r);
  * call often.
  */
 void replica_heard(struct replica *r, u64 change, const char *from);
+/* False on a home node for the short time after its start in which it asks some
+ * other nodes whether another home took over while it was away.
+ */
+bool replica_is_sure(const struct replica *r);
 /* Pulls soon, for instance as a datagram came under an unknown group key. */
 void replica_poke(struct replica *r);
 

@@ -11,15 +11,17 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "address.h"
+#include "backup.h"
 #include "client.h"
 
 enum { OWN_ADDRESSES_MAX = 8 };
 
 int setup_parse(struct setup *s, int argc, char **argv, const char *help,
-		const char *options)
+		const char *options, int least)
 {
 	static const struct option longs[] = {
 		{ "state", required_argument, NULL, 's' },
@@ -29,6 +31,7 @@ int setup_parse(struct setup *s, int argc, char **argv, const char *help,
 		{ "cloud", required_argument, NULL, 'C' },
 		{ "passphrase-file", required_argument, NULL, 'P' },
 		{ "name", required_argument, NULL, 'n' },
+		{ "backup", required_argument, NULL, 'b' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -52,14 +55,60 @@ int setup_parse(struct setup *s, int argc, char **argv, const char *help,
 		  c == 'p' ? &s->port :
 		  c == 'C' ? &s->cloud :
 		  c == 'P' ? &s->passphrase_file :
+		  c == 'b' ? &s->backup :
 			     &s->name) = optarg;
 	}
-	if (optind + 1 != argc) {
+	if (argc - optind < least || argc - optind > 1) {
 		fputs(help, stderr);
 		return 2;
 	}
-	s->word = argv[optind];
+	s->word = optind < argc ? argv[optind] : NULL;
 	return -1;
+}
+
+static bool ask_hidden(const char *prompt, char *out, size_t size)
+{
+	FILE *tty = fopen("/dev/tty", "r+e");
+	struct termios was, quiet;
+	bool good = false;
+
+	if (!tty)
+		return false;
+	if (tcgetattr(fileno(tty), &was) == 0) {
+		quiet = was;
+		quiet.c_lflag &= ~(tcflag_t)ECHO;
+		tcsetattr(fileno(tty), TCSAFLUSH, &quiet);
+		fputs(prompt, tty);
+		fflush(tty);
+		good = fgets(out, (int)size, tty) != NULL;
+		out[good ? strcspn(out, "\r\n") : 0] = '\0';
+		tcsetattr(fileno(tty), TCSAFLUSH, &was);
+		fputc('\n', tty);
+	}
+	fclose(tty);
+	return good && *out;
+}
+
+int setup_passphrase(const struct setup *s, bool twice, char *out,
+		     struct failure *f)
+{
+	char again[PASSPHRASE_MAX + 1];
+	bool same;
+
+	if (s->passphrase_file)
+		return passphrase_read(s->passphrase_file, out, f);
+	if (!ask_hidden("Passphrase of the backup: ", out, PASSPHRASE_MAX + 1))
+		return failure_set(f, -ENOTTY, "backup",
+				   "--passphrase-file FILE",
+				   "there is no terminal to ask for the passphrase");
+	if (!twice)
+		return 0;
+	same = ask_hidden("The same again: ", again, sizeof(again)) &&
+	       !strcmp(out, again);
+	explicit_bzero(again, sizeof(again));
+	return same ? 0 :
+		      failure_set(f, -EINVAL, "backup", "again",
+				  "the two passphrases differ");
 }
 
 /* True for addresses that other machines can be expected to reach. */

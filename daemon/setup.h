@@ -17,18 +17,28 @@ struct setup {
 	const char *port; /* NULL: VIRGO_PORT */
 	const char *word; /* init: the node's name; join: the invitation */
 	const char *cloud; /* init */
-	const char *passphrase_file; /* init */
+	const char *passphrase_file; /* init, backup, promote */
 	const char *name; /* join */
+	const char *backup; /* promote */
 };
 
 int init_main(int argc, char **argv);
 int join_main(int argc, char **argv);
+/* `virgod backup FILE`, beside a running virgod or without one. */
+int backup_main(int argc, char **argv);
+/* `virgod promote [NODE] [--backup FILE]`, asks the running virgod. */
+int promote_main(int argc, char **argv);
 
 /* setup.c, what both share. Parses their options; -1 to go on, else the exit
- * status.
+ * status. Takes at least @least and at most one word.
  */
 int setup_parse(struct setup *s, int argc, char **argv, const char *help,
-		const char *options);
+		const char *options, int least);
+/* A passphrase from --passphrase-file, or asked for at the terminal, into
+ * PASSPHRASE_MAX + 1 bytes.
+ */
+int setup_passphrase(const struct setup *s, bool twice, char *out,
+		     struct failure *f);
 /* The list to announce, in full form, into ADVERTISED_LIST_MAX + 1 bytes. */
 int setup_addresses(const struct setup *s, char *out, u16 *port,
 		    struct failure *f);
