@@ -36,7 +36,7 @@
 struct options {
 	const char *state;
 	const char *conf_dir;
-	const char *listen;
+	const char *listen; /* NULL, and port 0: as virgo_cloud.conf says */
 	u16 port;
 	bool verbose;
 };
@@ -45,6 +45,7 @@ struct daemon {
 	struct node node;
 	struct watch signals;
 	char conf_dir[4096];
+	char listen[ADDRESS_MAX * 300];
 };
 
 static const char help[] =
@@ -54,8 +55,9 @@ static const char help[] =
 	"  --state DIR     folder of this node's state (" VIRGO_DEFAULT_STATE ")\n"
 	"  --conf DIR      folder of virgo_cloud.conf (/etc/virgo, or DIR/etc\n"
 	"                  below another state folder)\n"
-	"  --listen LIST   addresses to listen on (all of this machine's)\n"
-	"  --port N        TCP and UDP port (8747)\n"
+	"  --listen LIST   addresses to listen on (as virgo_cloud.conf says, else\n"
+	"                  all of this machine's)\n"
+	"  --port N        TCP and UDP port (as virgo_cloud.conf says, else 8747)\n"
 	"  --verbose       log also what goes well\n"
 	"  --help, --version\n";
 
@@ -76,9 +78,7 @@ static int parse(struct options *o, int argc, char **argv)
 	long port;
 	int c;
 
-	*o = (struct options){ .state = getenv("VIRGO_STATE"),
-			       .listen = "",
-			       .port = VIRGO_PORT };
+	*o = (struct options){ .state = getenv("VIRGO_STATE") };
 	if (!o->state)
 		o->state = VIRGO_DEFAULT_STATE;
 	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
@@ -164,6 +164,16 @@ static void raise_descriptor_limit(void)
 	}
 }
 
+/* Errors of the file are logged; the old values stay in force then. */
+static void reload(struct node *n)
+{
+	struct failure f;
+
+	sd_notify(0, "RELOADING=1");
+	policy_reload(n, &f);
+	sd_notify(0, "READY=1");
+}
+
 static void on_signal(struct watch *w, u32 events)
 {
 	struct daemon *d = (struct daemon *)((char *)w - offsetof(struct daemon,
@@ -171,6 +181,10 @@ static void on_signal(struct watch *w, u32 events)
 	struct signalfd_siginfo info;
 
 	while (read(w->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		if (info.ssi_signo == SIGHUP) {
+			reload(&d->node);
+			continue;
+		}
 		log_notice("%s received, ending",
 			   strsignal((int)info.ssi_signo));
 		loop_stop(d->node.loop);
@@ -185,6 +199,7 @@ static int watch_signals(struct daemon *d)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
 	if (sigprocmask(SIG_BLOCK, &set, NULL))
 		return -errno;
 	d->signals.fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
@@ -192,6 +207,59 @@ static int watch_signals(struct daemon *d)
 	if (d->signals.fd < 0)
 		return -errno;
 	return loop_watch(d->node.loop, &d->signals, EPOLLIN);
+}
+
+static void on_reload(struct node *n)
+{
+	const struct conf_cloud *conf = policy_conf(n->policy);
+
+	audit_set_bound(n->audit, conf->audit_size_bytes, conf->audit_keep);
+}
+
+/* Policy and audit come first: nothing may happen without them. */
+static int open_policy(struct daemon *d, const struct options *o,
+		       struct failure *f)
+{
+	struct node *n = &d->node;
+	const struct conf_cloud *conf;
+	size_t at = 0;
+	int ret = policy_reload(n, f);
+
+	if (!ret)
+		ret = audit_log_open(&n->audit, n->state, f);
+	if (ret)
+		return ret;
+	policy_on_reload(n, on_reload);
+	on_reload(n);
+	conf = policy_conf(n->policy);
+	n->port = o->port ? o->port : (u16)conf->node_port;
+	for (u32 i = 0; i < conf->node_listen.count; i++)
+		at += (size_t)snprintf(d->listen + at, sizeof(d->listen) - at,
+				       "%s%s", i ? "," : "",
+				       conf->node_listen.items[i]);
+	if (o->listen)
+		snprintf(d->listen, sizeof(d->listen), "%s", o->listen);
+	return 0;
+}
+
+/* Where node @name may be: as the catalog says, then at the seeds, where a node
+ * of another name answers with another certificate and is not taken for it.
+ */
+static bool addresses_of(void *arg, const char *name, char *out, size_t size)
+{
+	struct node *n = arg;
+	const struct conf_list *seeds = &policy_conf(n->policy)->node_seeds;
+
+	if (!catalog_addresses(n->catalog, name, out, size))
+		return false;
+	for (u32 i = 0; i < seeds->count; i++) {
+		size_t at = strlen(out);
+
+		if (at + strlen(seeds->items[i]) + 2 > size)
+			break;
+		sprintf(out + at, ",%s", seeds->items[i]);
+	}
+	return true;
 }
 
 static void on_news(void *arg, u64 change)
@@ -210,7 +278,6 @@ static int build(struct daemon *d, const struct options *o, struct failure *f)
 	int ret;
 
 	n->state = o->state;
-	n->port = o->port;
 	where_conf_dir(o->conf_dir, o->state, d->conf_dir, sizeof(d->conf_dir));
 	n->conf_dir = d->conf_dir;
 	if (getrandom(n->local.session, sizeof(n->local.session), 0) !=
@@ -220,12 +287,11 @@ static int build(struct daemon *d, const struct options *o, struct failure *f)
 		return failure_set(f, -EIO, "virgod", NULL,
 				   "the kernel gives no random numbers");
 	if ((ret = take_state(o->state, f)) || (ret = identity_open(n, f)) ||
-	    (ret = policy_reload(n, f)) ||
-	    (ret = audit_log_open(&n->audit, n->state, f)))
+	    (ret = open_policy(d, o, f)))
 		return ret;
 	n->loop = loop_new();
 	n->services = services_new();
-	n->peers = peers_new(n, catalog_addresses, n->catalog);
+	n->peers = peers_new(n, addresses_of, n);
 	if (!n->loop || !n->services || !n->peers || watch_signals(d))
 		return failure_set(f, -ENOMEM, "virgod", NULL, "out of memory");
 	n->home = home_new(n);
@@ -233,16 +299,16 @@ static int build(struct daemon *d, const struct options *o, struct failure *f)
 	n->renewal = renewal_new(n);
 	if (!n->home || !n->replica || !n->renewal)
 		return failure_set(f, -ENOMEM, "virgod", NULL, "out of memory");
+	policy_serve(n);
+	audit_serve(n);
 	ret = listeners_new(&n->listeners, n, f);
 	if (!ret)
-		ret = listeners_open_net(n->listeners, o->listen, f);
+		ret = listeners_open_net(n->listeners, d->listen, f);
 	if (!ret)
-		ret = membership_new(&n->membership, n, o->listen, f);
+		ret = membership_new(&n->membership, n, d->listen, f);
 	if (!ret)
 		ret = jobs_new(&n->jobs, n, f);
 	if (!ret) {
-		policy_serve(n);
-		audit_serve(n);
 		membership_follow_catalog(n);
 		membership_on_news(n->membership, on_news, n);
 		home_start(n);
@@ -254,7 +320,6 @@ static void dismantle(struct daemon *d)
 {
 	struct node *n = &d->node;
 
-	audit_serve_end(n);
 	jobs_free(n->jobs);
 	membership_free(n->membership);
 	listeners_free(n->listeners);
@@ -266,9 +331,9 @@ static void dismantle(struct daemon *d)
 	if (n->loop)
 		loop_unwatch(n->loop, &d->signals);
 	loop_free(n->loop);
-	identity_close(n);
 	audit_log_close(n->audit);
 	policy_put(n->policy);
+	identity_close(n);
 }
 
 /* What virgod does once, without serving; `virgo` runs these. */
@@ -303,7 +368,7 @@ int main(int argc, char **argv)
 		failure_print(&f, stderr);
 	} else {
 		log_notice("%s serves from %s, port %u",
-			   d.node.local.node, o.state, o.port);
+			   d.node.local.node, o.state, d.node.port);
 		sd_notify(0, "READY=1");
 		ret = loop_run(d.node.loop);
 		sd_notify(0, "STOPPING=1");

@@ -17,6 +17,8 @@
 #include "address.h"
 #include "backup.h"
 #include "client.h"
+#include "conf_cloud.h"
+#include "where.h"
 
 enum { OWN_ADDRESSES_MAX = 8 };
 
@@ -161,13 +163,64 @@ static void own_addresses(u16 port, char *out)
 		sprintf(out, "127.0.0.1:%u", port);
 }
 
+/* virgo_cloud.conf, or its defaults. */
+static int read_conf(const struct setup *s, struct conf_cloud *conf,
+		     struct failure *f)
+{
+	struct conf_report *report = malloc(sizeof(*report));
+	char path[PATH_MAX];
+	char dir[PATH_MAX - 32];
+	int ret;
+
+	if (!report)
+		return failure_set(f, -ENOMEM, "virgo_cloud.conf", NULL,
+				   "out of memory");
+	where_conf_dir(s->conf_dir, s->state, dir, sizeof(dir));
+	snprintf(path, sizeof(path), "%s/%s", dir, conf_cloud_schema.file);
+	ret = conf_read(&conf_cloud_schema, path, conf, report);
+	if (ret == -ENOENT)
+		ret = conf_parse(&conf_cloud_schema, path, "", 0, conf, report);
+	if (ret)
+		conf_report_failure(report, ret, f);
+	free(report);
+	return ret;
+}
+
+/* Port and addresses where the command line gives none; @out is left empty if
+ * the file gives none either.
+ */
+static int configured(const struct setup *s, char *out, u16 *port,
+		      struct failure *f)
+{
+	struct conf_cloud conf;
+	char list[ADDRESS_MAX * 300] = "";
+	size_t at = 0;
+	int ret = read_conf(s, &conf, f);
+
+	if (ret)
+		return ret;
+	*port = (u16)conf.node_port;
+	for (u32 i = 0; i < conf.node_advertise.count; i++)
+		at += (size_t)snprintf(list + at, sizeof(list) - at, "%s%s",
+				       i ? "," : "",
+				       conf.node_advertise.items[i]);
+	conf_free(&conf);
+	*out = '\0';
+	if (at && !s->advertise)
+		ret = advertised_list(list, *port, out,
+				      ADVERTISED_LIST_MAX + 1, f);
+	return ret;
+}
+
 int setup_addresses(const struct setup *s, char *out, u16 *port,
 		    struct failure *f)
 {
 	char *end;
 	long v;
+	int ret = configured(s, out, port, f);
 
-	*port = VIRGO_PORT;
+	if (ret)
+		return ret;
 	if (s->port) {
 		v = strtol(s->port, &end, 10);
 		if (*end || v < 1 || v > 65535)
@@ -178,7 +231,8 @@ int setup_addresses(const struct setup *s, char *out, u16 *port,
 	if (s->advertise)
 		return advertised_list(s->advertise, *port, out,
 				       ADVERTISED_LIST_MAX + 1, f);
-	own_addresses(*port, out);
+	if (!*out)
+		own_addresses(*port, out);
 	return 0;
 }
 

@@ -17,7 +17,8 @@
 	  "when virgod starts.")                                               \
 	K(node, advertise, ADDRESSES, (16), "",                                \
 	  "Addresses under which other nodes reach this one, best first; "     \
-	  "none means those of its interfaces. Read when virgod starts.")      \
+	  "none means those of its interfaces. Read by virgo init and virgo "  \
+	  "join where they are not told.")      \
 	K(node, seeds, ADDRESSES, (16), "",                                    \
 	  "Addresses of other nodes of the cloud, asked when no node answers " \
 	  "under the addresses that the catalog has.")                         \

@@ -45,14 +45,38 @@ static char *value_text(const struct conf_row *row, const void *field)
 	return text;
 }
 
+/* Whether @text is what the default of @row prints as: 60s is shown as 1m. */
+static bool is_standard(const struct conf_row *row, const char *text)
+{
+	union {
+		u64 number;
+		struct conf_list list;
+		const char *text;
+	} value;
+	struct conf_memory *m = NULL;
+	char why[CONF_WHY_MAX];
+	char *standard = NULL;
+	bool same;
+
+	if (!conf_value_parse(row, row->standard, &value, &m, why))
+		standard = value_text(row, &value);
+	same = standard && !strcmp(text, standard);
+	free(standard);
+	conf_memory_free(m);
+	return same;
+}
+
 static void show_row(const struct conf_row *row, const u8 *values, FILE *out)
 {
 	char *text = value_text(row, values + row->offset);
 
 	if (!text)
 		return;
-	fprintf(out, "%s =%s%s", row->key, *text ? " " : "", text);
-	fputs(strcmp(text, row->standard) ? "\n" : "  # default\n", out);
+	if (is_standard(row, text))
+		fprintf(out, "%s =%s%s  # default\n", row->key,
+			*row->standard ? " " : "", row->standard);
+	else
+		fprintf(out, "%s =%s%s\n", row->key, *text ? " " : "", text);
 	free(text);
 }
 

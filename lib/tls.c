@@ -292,7 +292,7 @@ static int verify_peer(gnutls_session_t tls)
 	if (ret)
 		return ret;
 	if (s->expect[0] && strcmp(s->expect, s->peer.node)) {
-		failure_set(&s->why, -EACCES, s->peer.node, NULL,
+		failure_set(&s->why, -ENXIO, s->peer.node, NULL,
 			    "is not %s, which was expected there", s->expect);
 		return GNUTLS_E_CERTIFICATE_ERROR;
 	}

@@ -75,8 +75,8 @@ int tls_server(struct tls_session **out, struct tls_identity *id,
 void tls_session_free(struct tls_session *s);
 
 /* 0 when done, -EAGAIN to be called again when bytes came, else the connection
- * must be closed: -EACCES certificate refused, -EPROTO anything else, and @f
- * says what (may be NULL).
+ * must be closed: -EACCES certificate refused, -ENXIO another node of the cloud
+ * than expected is there, -EPROTO anything else, and @f says what (may be NULL).
  */
 int tls_handshake(struct tls_session *s, struct failure *f);
 /* Valid after the handshake. */
