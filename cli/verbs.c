@@ -11,6 +11,7 @@ const struct verb verbs[] = {
 	{ "leave", verb_leave, "stop being a node" },
 	{ "backup", verb_backup, "seal the home node's authority into a file" },
 	{ "node", verb_node, "list, drain, remove nodes; move the home" },
+	{ "status", verb_status, "show the nodes and how they are" },
 	{ "run", verb_run, "run a program on another node, on some or on all" },
 	{ "ps", verb_ps, "list jobs" },
 	{ "attach", verb_attach, "follow the output of a detached job" },

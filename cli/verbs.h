@@ -29,6 +29,7 @@ int verb_invite(const struct globals *g, int argc, char **argv);
 int verb_join(const struct globals *g, int argc, char **argv);
 int verb_leave(const struct globals *g, int argc, char **argv);
 int verb_node(const struct globals *g, int argc, char **argv);
+int verb_status(const struct globals *g, int argc, char **argv);
 
 int verb_run(const struct globals *g, int argc, char **argv);
 int verb_ps(const struct globals *g, int argc, char **argv);

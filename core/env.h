@@ -13,6 +13,7 @@
 #include <linux/build_bug.h>
 #include <linux/errno.h>
 #include <linux/kernel.h>
+#include <linux/math64.h>
 #include <linux/stddef.h>
 #include <linux/string.h>
 #include <linux/types.h>
@@ -39,6 +40,12 @@ typedef int64_t s64;
 #ifndef ARRAY_SIZE
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #endif
+
+/* As the kernel's: 32-bit machines have no 64-bit division there. */
+static inline u64 div_u64(u64 a, u32 b)
+{
+	return a / b;
+}
 
 #endif /* __KERNEL__ */
 

@@ -68,6 +68,10 @@
 #define FIELDS_STATUS(R, O)
 #define FIELDS_STATUS_REPLY(R, O)                                              \
 	R(str, cloud) R(str, self) R(str, home) R(u64, change) R(list, nodes)
+/* Policy as in virgo_client.conf, "" for its default; candidates as its nodes,
+ * "" for all. CHOSEN has every candidate, those that cannot be taken last, with
+ * a score of all ones.
+ */
 #define FIELDS_CHOOSE(R, O) R(str, policy) R(u32, count) R(str, candidates)
 #define FIELDS_CHOSEN(R, O) R(list, nodes)
 #define FIELDS_RELOAD(R, O)
@@ -76,7 +80,8 @@
 #define FIELDS_LOAD(R, O)
 #define FIELDS_LOAD_REPLY(R, O)                                                \
 	R(u32, cpus) R(u32, idle_ppm) R(u32, load1_milli) R(u64, memory_bytes) \
-	R(u64, memory_free_bytes) R(u32, jobs) R(u64, service_us)
+	R(u64, memory_free_bytes) R(u32, jobs) R(u64, service_us)              \
+	O(str, version)
 #define FIELDS_PROMOTE(R, O)                                                   \
 	R(str, node) R(u64, epoch) R(u64, change) R(bytes, authority_key)      \
 	R(list, rows)

@@ -17,11 +17,13 @@
 
 #include "audit.h"
 #include "catalog.h"
+#include "choosing.h"
 #include "client.h"
 #include "home.h"
 #include "identity.h"
 #include "jobs.h"
 #include "listen.h"
+#include "loads.h"
 #include "log.h"
 #include "membership.h"
 #include "peers.h"
@@ -30,6 +32,7 @@
 #include "service.h"
 #include "setup.h"
 #include "state.h"
+#include "status.h"
 #include "stdfds.h"
 #include "where.h"
 
@@ -272,6 +275,17 @@ static void on_news(void *arg, u64 change)
 		replica_poke(n->replica);
 }
 
+/* What depends on how busy the nodes are. */
+static int know_load(struct node *n, struct failure *f)
+{
+	n->loads = loads_new(n);
+	n->choosing = choosing_new(n);
+	if (!n->loads || !n->choosing)
+		return failure_set(f, -ENOMEM, "virgod", NULL, "out of memory");
+	status_serve(n);
+	return 0;
+}
+
 static int build(struct daemon *d, const struct options *o, struct failure *f)
 {
 	struct node *n = &d->node;
@@ -312,6 +326,7 @@ static int build(struct daemon *d, const struct options *o, struct failure *f)
 		membership_follow_catalog(n);
 		membership_on_news(n->membership, on_news, n);
 		home_start(n);
+		ret = know_load(n, f);
 	}
 	return ret;
 }
@@ -321,8 +336,11 @@ static void dismantle(struct daemon *d)
 	struct node *n = &d->node;
 
 	jobs_free(n->jobs);
+	status_end(n);
+	listeners_free(n->listeners); /* no request comes after this */
+	choosing_free(n->choosing);
+	loads_free(n->loads);
 	membership_free(n->membership);
-	listeners_free(n->listeners);
 	renewal_free(n->renewal);
 	replica_free(n->replica);
 	home_free(n->home, n);

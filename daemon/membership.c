@@ -226,6 +226,9 @@ static void tell_one(struct membership *m, u64 id)
 	if (e->told == SWIM_DOWN || old == SWIM_DOWN)
 		log_notice("node %s is %s", e->name,
 			   e->told == SWIM_DOWN ? "down" : "back");
+	else if (e->told == SWIM_SUSPECT || old == SWIM_SUSPECT)
+		log_info("node %s is %s", e->name,
+			 e->told == SWIM_SUSPECT ? "suspect" : "up after all");
 	for (i = 0; i < m->watchers; i++) {
 		m->watcher[i].fn(m->watcher[i].arg, &e->shown, old);
 		e = entry_numbered(m, id); /* a watcher may have removed it */

@@ -32,6 +32,8 @@ struct node {
 	struct home *home; /* home.h: what only the home node may do */
 	struct listeners *listeners; /* listen.h */
 	struct membership *membership; /* membership.h */
+	struct loads *loads; /* loads.h: how busy this node is */
+	struct choosing *choosing; /* choosing.h: which node runs a job */
 	struct peers *peers; /* peers.h: connections to other nodes */
 	struct jobs *jobs; /* jobs.h */
 	struct exports *exports; /* exports.h: the file service */

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * virgo status: the nodes of the cloud as this one sees them, as a table or as
+ * one line of JSON.
+ */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "client.h"
+#include "verbs.h"
+
+static const char help[] =
+	"Usage: virgo status [--json]\n"
+	"Shows the nodes of the cloud as this one sees them.\n"
+	"\n"
+	"  --json  one line of JSON instead of a table\n"
+	"  --help\n";
+
+/* What came from other nodes is shown without control characters. */
+static void put_text(struct span s)
+{
+	u32 i;
+
+	for (i = 0; i < s.len; i++)
+		putchar(s.data[i] < 0x20 || s.data[i] == 0x7f ? '?'
+							      : s.data[i]);
+}
+
+static void put_json(const char *name, struct span s)
+{
+	u32 i;
+
+	printf("\"%s\":\"", name);
+	for (i = 0; i < s.len; i++)
+		if (s.data[i] < 0x20 || s.data[i] == 0x7f)
+			printf("\\u%04x", s.data[i]);
+		else if (s.data[i] == '"' || s.data[i] == '\\')
+			printf("\\%c", s.data[i]);
+		else
+			putchar(s.data[i]);
+	putchar('"');
+}
+
+static void put_json_node(const struct rec_node_status *n)
+{
+	putchar('{');
+	put_json("name", n->name);
+	putchar(',');
+	put_json("state", n->state);
+	putchar(',');
+	put_json("address", n->address);
+	printf(",\"cpus\":%u,\"idle_percent\":%u.%u,\"load\":%u.%02u,"
+	       "\"memory_bytes\":%" PRIu64 ",\"memory_free_bytes\":%" PRIu64
+	       ",\"round_trip_us\":%u,\"jobs\":%u,",
+	       n->cpus, n->idle_ppm / 10000, n->idle_ppm / 1000 % 10,
+	       n->load1_milli / 1000, n->load1_milli / 10 % 100,
+	       n->memory_bytes, n->memory_free_bytes, n->round_trip_us,
+	       n->jobs);
+	put_json("version", n->version);
+	printf(",\"home\":%s,\"self\":%s}", n->home ? "true" : "false",
+	       n->self ? "true" : "false");
+}
+
+static int print_json(const struct msg_status_reply *m)
+{
+	struct rcursor c = rcursor_of(m->nodes.data, m->nodes.len);
+	struct rec_node_status n;
+	const char *between = "";
+	int ret;
+
+	putchar('{');
+	put_json("cloud", m->cloud);
+	putchar(',');
+	put_json("self", m->self);
+	putchar(',');
+	put_json("home", m->home);
+	printf(",\"change\":%" PRIu64 ",\"nodes\":[", m->change);
+	while ((ret = rec_node_status_next(&c, &n)) > 0) {
+		fputs(between, stdout);
+		put_json_node(&n);
+		between = ",";
+	}
+	puts("]}");
+	return ret;
+}
+
+/* "512M", "7.8G": four places. */
+static void size_text(u64 bytes, char out[16])
+{
+	static const char units[] = "KMGTPE";
+	u64 tenths = bytes * 10 / 1024;
+	u32 unit = 0;
+
+	while (tenths >= 10240 && units[unit + 1]) {
+		tenths /= 1024;
+		unit++;
+	}
+	if (tenths < 100)
+		snprintf(out, 16, "%" PRIu64 ".%" PRIu64 "%c", tenths / 10,
+			 tenths % 10, units[unit]);
+	else
+		snprintf(out, 16, "%" PRIu64 "%c", tenths / 10, units[unit]);
+}
+
+static void round_trip_text(u32 us, char out[16])
+{
+	if (us < 10000)
+		snprintf(out, 16, "%u.%02ums", us / 1000, us / 10 % 100);
+	else
+		snprintf(out, 16, "%ums", us / 1000);
+}
+
+static int name_width(struct span nodes)
+{
+	struct rcursor c = rcursor_of(nodes.data, nodes.len);
+	struct rec_node_status n;
+	u32 width = 4;
+
+	while (rec_node_status_next(&c, &n) > 0)
+		width = n.name.len > width ? n.name.len : width;
+	return (int)width;
+}
+
+static void print_row(const struct rec_node_status *n, int width)
+{
+	char free[16], all[16], memory[40] = "-", trip[16] = "-";
+	char load[32] = "-", idle[16] = "-", cpus[16] = "-", jobs[16] = "-";
+
+	if (n->cpus) {
+		size_text(n->memory_free_bytes, free);
+		size_text(n->memory_bytes, all);
+		snprintf(memory, sizeof(memory), "%s of %s", free, all);
+		snprintf(cpus, sizeof(cpus), "%u", n->cpus);
+		snprintf(jobs, sizeof(jobs), "%u", n->jobs);
+		snprintf(idle, sizeof(idle), "%u%%", n->idle_ppm / 10000);
+		snprintf(load, sizeof(load), "%u.%02u", n->load1_milli / 1000,
+			 n->load1_milli / 10 % 100);
+	}
+	if (n->round_trip_us)
+		round_trip_text(n->round_trip_us, trip);
+	put_text(n->name);
+	printf("%*s  ", width - (int)n->name.len, "");
+	put_text(n->state);
+	printf("%*s  %4s  %4s  %6s  %14s  %10s  %4s  ", 8 - (int)n->state.len,
+	       "", cpus, idle, load, memory, trip, jobs);
+	put_text(n->version.len ? n->version : span_of("-"));
+	if (n->home || n->self)
+		printf("  (%s%s%s)", n->home ? "home" : "",
+		       n->home && n->self ? ", " : "",
+		       n->self ? "this node" : "");
+	putchar('\n');
+}
+
+static int print_table(const struct msg_status_reply *m)
+{
+	struct rcursor c = rcursor_of(m->nodes.data, m->nodes.len);
+	int width = name_width(m->nodes);
+	struct rec_node_status n;
+	int ret;
+
+	printf("%-*s  %-8s  %4s  %4s  %6s  %14s  %10s  %4s  %s\n", width,
+	       "NODE", "STATE", "CPUS", "IDLE", "LOAD", "MEMORY FREE",
+	       "ROUND TRIP", "JOBS", "VERSION");
+	while ((ret = rec_node_status_next(&c, &n)) > 0)
+		print_row(&n, width);
+	return ret;
+}
+
+static int show(const struct globals *g, bool json, struct failure *f)
+{
+	struct msg_status_reply m;
+	struct client *c;
+	struct span reply;
+	int ret = client_open(&c, g->state, f);
+
+	if (ret)
+		return ret;
+	ret = client_call(c, MSG_STATUS, NULL, 0, MSG_STATUS_REPLY, &reply, f);
+	if (!ret && (msg_status_reply_decode(&m, reply.data, reply.len) ||
+		     (json ? print_json(&m) : print_table(&m))))
+		ret = failure_set(f, -EBADMSG, "status", NULL,
+				  "virgod's answer is malformed");
+	client_close(c);
+	return ret;
+}
+
+int verb_status(const struct globals *g, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	struct failure f = { 0 };
+	bool json = false;
+	int o;
+
+	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1)
+		switch (o) {
+		case 'j':
+			json = true;
+			break;
+		case 'h':
+			fputs(help, stdout);
+			return 0;
+		default:
+			fputs("Try: virgo status --help\n", stderr);
+			return 2;
+		}
+	if (optind < argc)
+		return verb_usage("status", "takes no arguments");
+	if (show(g, json, &f)) {
+		failure_print(&f, stderr);
+		return 1;
+	}
+	return 0;
+}
