@@ -345,6 +345,7 @@ static void dismantle(struct daemon *d)
 	replica_free(n->replica);
 	home_free(n->home, n);
 	peers_free(n->peers);
+	audit_serve_end(n);
 	services_free(n->services);
 	if (n->loop)
 		loop_unwatch(n->loop, &d->signals);
