@@ -14,6 +14,10 @@
  * of a number in FILE_NAME before the first reply that carries it, so that the
  * client never has to ask. FILE_IDS asks the other way round.
  *
+ * A device number is its major number in the upper 32 bits, its minor in the
+ * lower. Flags of rename, fallocate, lseek and setxattr are Linux's, which are
+ * the same on every machine, as are the permission bits of a mode.
+ *
  * Open files (`file`) belong to the session and outlive its connection for a
  * while; 0 is no file. A request that must not happen twice may be sent again on
  * a new connection under its old tag, and is then answered from memory.
@@ -48,6 +52,18 @@ enum file_set { /* FILE_SETATTR valid */
 	FILE_SET_MTIME = 1 << 5,
 	FILE_SET_ATIME_NOW = 1 << 6,
 	FILE_SET_MTIME_NOW = 1 << 7,
+};
+
+/* Of FILE_OPEN, FILE_CREATE and FILE_TMPFILE; O_* differ between machines. */
+enum file_open_flags {
+	FILE_OPEN_READ = 1 << 0,
+	FILE_OPEN_WRITE = 1 << 1,
+	FILE_OPEN_APPEND = 1 << 2,
+	FILE_OPEN_TRUNCATE = 1 << 3,
+	FILE_OPEN_EXCLUSIVE = 1 << 4,
+	FILE_OPEN_SYNC = 1 << 5,
+	FILE_OPEN_DSYNC = 1 << 6,
+	FILE_OPEN_KNOWN = (1 << 7) - 1,
 };
 
 enum file_id_kind { FILE_ID_USER, FILE_ID_GROUP };
@@ -123,7 +139,7 @@ enum file_lock_type { FILE_LOCK_READ, FILE_LOCK_WRITE, FILE_LOCK_NONE };
 #define FIELDS_FILE_CRED(R, O)                                                 \
 	R(u32, who) R(str, user) R(str, group) R(u32, uid) R(u32, gid)         \
 	R(bytes, groups)
-#define FIELDS_FILE_NAME(R, O) R(bytes, volume) R(u8, kind) R(u32, id) R(str, name)
+#define FIELDS_FILE_NAME(R, O) R(u8, kind) R(u32, id) R(str, name)
 #define FIELDS_FILE_IDS(R, O) R(bytes, handle) R(u8, kind) R(str, name)
 #define FIELDS_FILE_ID(R, O) R(u32, id)
 #define FIELDS_FILE_LOOKUP(R, O) R(u32, who) R(bytes, dir) R(str, name)

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One request of the file service on its way: taken from a connection by
+ * exports.c, run by a worker through its row of fileops.h, answered from the
+ * loop's thread. What an operation looks up through the job (descriptors, open
+ * files, the user it acts as) the job holds and gives back by itself, so that an
+ * operation can simply return.
+ */
+#ifndef VIRGO_DAEMON_FILEJOB_H
+#define VIRGO_DAEMON_FILEJOB_H
+
+#include "fileops.h"
+#include "filesession.h"
+#include "workers.h"
+
+enum { FILEJOB_HELD = 3, FILEJOB_FILES = 2, FILEJOB_IDS = 64 };
+
+struct job {
+	struct work work;
+	struct job *next; /* of the session's running list */
+	struct job **link;
+	struct exports *exports;
+	struct filesession *session;
+	const struct fileop *op;
+	u64 tag;
+	u64 boot; /* the verifier of this virgod's life */
+	struct descriptors *descriptors;
+
+	bool waits; /* -EAGAIN means: park and try again */
+	bool cancelled;
+	struct job *parked; /* next in the list of those that wait */
+
+	struct volume *volume;
+	struct fscred *cred;
+	bool read_only;
+	struct descriptor *held[FILEJOB_HELD];
+	int held_count;
+	struct openfile *files[FILEJOB_FILES];
+	int file_count;
+
+	u32 ids[FILEJOB_IDS]; /* owners in the reply */
+	u8 id_kinds[FILEJOB_IDS];
+	int id_count;
+
+	u16 reply_type;
+	u8 *reply; /* small, or from malloc() */
+	size_t reply_len;
+	u8 *body; /* the rest of the reply, from malloc(); or NULL */
+	size_t body_len;
+	u8 small[512];
+
+	u32 len;
+	u8 payload[];
+};
+
+/* A job with a copy of @payload; NULL when memory is out. */
+struct job *job_new(const struct fileop *op, u64 tag, const void *payload,
+		    u32 len);
+void job_free(struct job *j);
+/* Runs the operation; gives its result. What it held is given back. */
+int job_run(struct job *j);
+
+/*
+ * For operations, each once and in this order. job_at() turns @handle into its
+ * descriptor and makes the thread act as user @who; job_and() a second handle,
+ * which must be of the same volume (-EXDEV); job_file() an open file, acting as
+ * its opener. All give 0 or a negative errno.
+ */
+int job_at(struct job *j, u32 who, struct span handle, struct descriptor **d);
+int job_and(struct job *j, struct span handle, struct descriptor **d);
+int job_file(struct job *j, u64 id, struct openfile **f);
+/* Acts as user @who instead. */
+int job_as(struct job *j, u32 who);
+/* -EROFS when this client may not write to the job's volume. */
+int job_may_write(const struct job *j);
+
+/* Room for a reply of @type, @len bytes; NULL when memory is out. */
+u8 *job_room(struct job *j, u16 type, size_t len);
+/* The owner's name must be known to the client before this reply; false when
+ * the reply has no room for another.
+ */
+bool job_tell(struct job *j, u32 uid, u32 gid);
+/* Encodes @st and tells its owners. */
+void job_attr(struct job *j, const struct stat *st, struct rec_attr *out);
+
+enum { ATTR_BYTES = 88 };
+/* FILE_ENTRY for what is open at @fd; caches @fd, which it takes over, when it
+ * is O_PATH (@keep).
+ */
+int job_reply_entry(struct job *j, int fd, bool keep);
+int job_reply_attr(struct job *j, int fd);
+/* FILE_DATA with @len bytes at @data, which become the job's to free. */
+int job_reply_data(struct job *j, u8 *data, size_t len);
+
+#define job_reply(j, NAME, name, m)                                            \
+	({                                                                     \
+		size_t size_ = msg_##name##_size(m);                           \
+		u8 *room_ = job_room(j, MSG_##NAME, size_);                    \
+									       \
+		if (room_) {                                                   \
+			struct wcursor w_ = wcursor_of(room_, size_);          \
+									       \
+			msg_##name##_encode(&w_, m);                           \
+		}                                                              \
+		room_ ? 0 : -ENOMEM;                                           \
+	})
+#define job_decode(j, name, m)                                                 \
+	(msg_##name##_decode(m, (j)->payload, (j)->len) ? -EBADMSG : 0)
+
+#endif

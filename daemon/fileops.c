@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Which function does which message of the file service. */
+#include "fileops.h"
+
+#include "wire.h"
+
+static const struct fileop table[] = {
+	{ MSG_FILE_IDS, 0, op_ids },
+	{ MSG_FILE_LOOKUP, 0, op_lookup },
+	{ MSG_FILE_GETATTR, 0, op_getattr },
+	{ MSG_FILE_SETATTR, 0, op_setattr },
+	{ MSG_FILE_READLINK, 0, op_readlink },
+	{ MSG_FILE_MKNOD, FILEOP_ONCE, op_mknod },
+	{ MSG_FILE_MKDIR, FILEOP_ONCE, op_mkdir },
+	{ MSG_FILE_SYMLINK, FILEOP_ONCE, op_symlink },
+	{ MSG_FILE_UNLINK, FILEOP_ONCE, op_unlink },
+	{ MSG_FILE_RMDIR, FILEOP_ONCE, op_rmdir },
+	{ MSG_FILE_RENAME, FILEOP_ONCE, op_rename },
+	{ MSG_FILE_LINK, FILEOP_ONCE, op_link },
+	{ MSG_FILE_OPEN, FILEOP_ONCE, op_open },
+	{ MSG_FILE_CREATE, FILEOP_ONCE, op_create },
+	{ MSG_FILE_TMPFILE, FILEOP_ONCE, op_tmpfile },
+	{ MSG_FILE_RELEASE, FILEOP_ONCE | FILEOP_UNLOCKS, op_release },
+	{ MSG_FILE_READ, 0, op_read },
+	{ MSG_FILE_WRITE, FILEOP_ONCE, op_write },
+	{ MSG_FILE_FSYNC, 0, op_fsync },
+	{ MSG_FILE_FSYNCDIR, 0, op_fsyncdir },
+	{ MSG_FILE_SYNCFS, 0, op_syncfs },
+	{ MSG_FILE_READDIR, 0, op_readdir },
+	{ MSG_FILE_STATFS, 0, op_statfs },
+	{ MSG_FILE_SETXATTR, FILEOP_ONCE, op_setxattr },
+	{ MSG_FILE_GETXATTR, 0, op_getxattr },
+	{ MSG_FILE_LISTXATTR, 0, op_listxattr },
+	{ MSG_FILE_REMOVEXATTR, FILEOP_ONCE, op_removexattr },
+	{ MSG_FILE_ACCESS, 0, op_access },
+	{ MSG_FILE_GETLK, 0, op_getlk },
+	{ MSG_FILE_SETLK, FILEOP_ONCE | FILEOP_UNLOCKS, op_setlk },
+	{ MSG_FILE_FLOCK, FILEOP_ONCE | FILEOP_UNLOCKS, op_flock },
+	{ MSG_FILE_UNLOCK_OWNER, FILEOP_ONCE | FILEOP_UNLOCKS, op_unlock_owner },
+	{ MSG_FILE_FALLOCATE, FILEOP_ONCE, op_fallocate },
+	{ MSG_FILE_LSEEK, 0, op_lseek },
+	{ MSG_FILE_COPY, FILEOP_ONCE, op_copy },
+};
+
+const struct fileop *fileop_of(u16 type)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(table); i++)
+		if (table[i].type == type)
+			return &table[i];
+	return NULL;
+}

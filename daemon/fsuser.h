@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Users of the file service. A fsuser is who a client says is asking; a fscred
+ * is what that makes here under a volume's rules: the identity under which a
+ * worker does the work, so that this machine's kernel decides what is allowed.
+ */
+#ifndef VIRGO_DAEMON_FSUSER_H
+#define VIRGO_DAEMON_FSUSER_H
+
+#include <sys/types.h>
+
+#include "idnames.h"
+
+enum squash { SQUASH_ROOT, SQUASH_ALL, SQUASH_NONE };
+
+struct fsrules {
+	enum squash squash;
+	bool numeric; /* the client's numbers count, not its names */
+};
+
+struct fscred;
+struct fsuser;
+
+/* From FILE_CRED. NULL when memory is out or a name is not one. */
+struct fsuser *fsuser_new(const struct msg_file_cred *m);
+struct fsuser *fsuser_get(struct fsuser *u);
+void fsuser_put(struct fsuser *u);
+/* What @u is under @r, remembered for a minute. Blocks on the name service. A
+ * reference; NULL when memory is out.
+ */
+struct fscred *fsuser_cred(struct fsuser *u, const struct fsrules *r);
+
+struct fscred *fscred_get(struct fscred *c);
+void fscred_put(struct fscred *c);
+bool fscred_is_root(const struct fscred *c);
+
+/* First thing in a thread that uses the calls below: gives it a umask of its
+ * own.
+ */
+void fscred_start(void);
+/* This thread acts as @c from now on; NULL: as virgod itself. */
+void fscred_become(const struct fscred *c);
+/* As someone who owns nothing. */
+void fscred_become_nobody(void);
+void fscred_umask(mode_t mask);
+
+#endif

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* A served volume; the contract is in volume.h. */
+#include "volume.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "fleeting.h"
+#include "log.h"
+
+struct volume *volume_get(struct volume *v)
+{
+	atomic_fetch_add(&v->refs, 1);
+	return v;
+}
+
+void volume_put(struct volume *v)
+{
+	if (!v || atomic_fetch_sub(&v->refs, 1) > 1)
+		return;
+	if (v->root_fd >= 0)
+		close(v->root_fd);
+	fleeting_free(v->fleeting);
+	free(v->allow);
+	free(v);
+}
+
+int volume_names_valid(const char *name)
+{
+	const char *p;
+
+	if (!*name || strlen(name) > VOLUME_NAME_MAX || *name == '.')
+		return 0;
+	for (p = name; *p; p++)
+		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+			    "0123456789._-", *p))
+			return 0;
+	return 1;
+}
+
+bool volume_allows(const char *allow, const char *node, bool *read_only)
+{
+	size_t len = strlen(node);
+	bool found = !*allow;
+
+	*read_only = false;
+	while (*allow) {
+		size_t item = strcspn(allow, ", ");
+		bool ro = item > 3 && !memcmp(allow + item - 3, ":ro", 3);
+		size_t name = ro ? item - 3 : item;
+		bool exact = name == len && !memcmp(allow, node, len);
+
+		if (exact || (name == 1 && *allow == '*' && !found)) {
+			found = true;
+			*read_only = ro;
+		}
+		if (exact)
+			break;
+		allow += item;
+		allow += strspn(allow, ", ");
+	}
+	return found;
+}
+
+/*
+ * A copy of the mount at @path that no name space shows: what is mounted below
+ * it, now or later, is not part of it, and ".." ends at its root. Set-user-ID
+ * and device files in it mean nothing to virgod.
+ */
+static int private_tree(const char *path)
+{
+	struct mount_attr attr = {
+		.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
+		.propagation = MS_PRIVATE,
+	};
+	int tree, root;
+
+	tree = (int)syscall(SYS_open_tree, AT_FDCWD, path,
+			    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (tree < 0)
+		return -errno;
+	root = syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &attr,
+		       sizeof(attr)) ?
+		       -1 :
+		       openat(tree, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		root = -errno;
+	close(tree);
+	return root;
+}
+
+static void rules_of(struct fsrules *r, const struct rec_volume_row *row)
+{
+	r->squash = span_equal(row->squash, span_of("none")) ? SQUASH_NONE :
+		    span_equal(row->squash, span_of("all"))  ? SQUASH_ALL :
+							       SQUASH_ROOT;
+	r->numeric = span_equal(row->idmap, span_of("numeric"));
+}
+
+bool volume_matches(const struct volume *v, const struct rec_volume_row *row)
+{
+	struct fsrules r;
+
+	rules_of(&r, row);
+	return span_equal(row->name, span_of(v->name)) &&
+	       span_equal(row->id, (struct span){ v->id, VOLUME_ID }) &&
+	       span_equal(row->allow, span_of(v->allow)) &&
+	       row->slot == v->slot && r.squash == v->rules.squash &&
+	       r.numeric == v->rules.numeric;
+}
+
+static int take_row(struct volume *v, const struct rec_volume_row *row,
+		    struct failure *f)
+{
+	if (!span_to_cstr(row->name, v->name, sizeof(v->name)) ||
+	    !volume_names_valid(v->name) || row->id.len != VOLUME_ID)
+		return failure_set(f, -EINVAL, "volume", NULL,
+				   "its catalog row is malformed");
+	memcpy(v->id, row->id.data, VOLUME_ID);
+	v->number = get_u64(v->id) | 1;
+	v->slot = row->slot;
+	rules_of(&v->rules, row);
+	v->allow = strndup((const char *)row->allow.data, row->allow.len);
+	return v->allow ? 0 :
+			  failure_set(f, -ENOMEM, v->name, NULL, "out of memory");
+}
+
+/* Finds out whether the store has handles that last. */
+static int probe_handles(struct volume *v, const char *path, struct failure *f)
+{
+	u8 wire[FILEHANDLE_MAX];
+	int len = volume_handle(v, v->root_fd, "", wire);
+	int fd;
+
+	if (len > 0) {
+		fd = volume_open_handle(v, (struct span){ wire, (u32)len });
+		if (fd >= 0) {
+			close(fd);
+			return 0;
+		}
+	}
+	v->fleeting = fleeting_new();
+	if (!v->fleeting)
+		return failure_set(f, -ENOMEM, v->name, NULL, "out of memory");
+	log_warning("volume %s: the file system at %s has no file handles, so "
+		    "its clients must start anew when virgod restarts",
+		    v->name, path);
+	return 0;
+}
+
+int volume_open(struct volume **out, const struct rec_volume_row *row,
+		const u8 node_key[FILEHANDLE_KEY], struct failure *f)
+{
+	struct volume *v = calloc(1, sizeof(*v));
+	char path[4096];
+	struct stat st;
+	int ret;
+
+	if (!v)
+		return failure_set(f, -ENOMEM, "volume", NULL, "out of memory");
+	v->refs = 1;
+	v->root_fd = -1;
+	ret = take_row(v, row, f);
+	if (!ret && !span_to_cstr(row->path, path, sizeof(path)))
+		ret = failure_set(f, -EINVAL, v->name, NULL,
+				  "its folder's path is too long");
+	if (!ret && filehandle_derive(node_key, row->id, v->key))
+		ret = failure_set(f, -EIO, v->name, NULL, "no key for handles");
+	if (!ret) {
+		v->root_fd = private_tree(path);
+		if (v->root_fd < 0 || fstat(v->root_fd, &st))
+			ret = failure_set(f, v->root_fd < 0 ? v->root_fd : -errno,
+					  v->name, "make the folder, or remove "
+					  "the volume", "cannot open %s: %s", path,
+					  strerror(v->root_fd < 0 ? -v->root_fd :
+								    errno));
+		else
+			v->root_ino = st.st_ino;
+	}
+	if (!ret)
+		ret = probe_handles(v, path, f);
+	if (ret) {
+		volume_put(v);
+		return ret;
+	}
+	*out = v;
+	return 0;
+}
+
+static int fleeting_handle(struct volume *v, int dir_fd, const char *name,
+			   u8 *body)
+{
+	int fd = *name ? openat(dir_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC) :
+			 dir_fd;
+	int ret;
+
+	if (fd < 0)
+		return -errno;
+	ret = fleeting_name(v->fleeting, fd, body);
+	if (fd != dir_fd)
+		close(fd);
+	return ret;
+}
+
+int volume_handle(struct volume *v, int dir_fd, const char *name, u8 *out)
+{
+	union {
+		struct file_handle fh;
+		u8 room[sizeof(struct file_handle) + FILEHANDLE_BODY_MAX];
+	} u;
+	struct filehandle h = { .volume = v->number, .body = u.fh.f_handle };
+	int mount_id;
+	int ret;
+
+	if (v->fleeting) {
+		ret = fleeting_handle(v, dir_fd, name, u.fh.f_handle);
+		if (ret)
+			return ret;
+		h.kind = FILEHANDLE_SESSION;
+		h.len = FLEETING_BODY;
+		return filehandle_seal(&h, v->key, out);
+	}
+	u.fh.handle_bytes = FILEHANDLE_BODY_MAX;
+	if (name_to_handle_at(dir_fd, name, &u.fh, &mount_id,
+			      *name ? 0 : AT_EMPTY_PATH))
+		return -errno;
+	h.kind = FILEHANDLE_STORE;
+	h.len = (u8)u.fh.handle_bytes;
+	h.type = u.fh.handle_type;
+	return filehandle_seal(&h, v->key, out);
+}
+
+int volume_open_handle(struct volume *v, struct span wire)
+{
+	union {
+		struct file_handle fh;
+		u8 room[sizeof(struct file_handle) + FILEHANDLE_BODY_MAX];
+	} u;
+	struct filehandle h;
+	int fd;
+
+	if (filehandle_open(&h, v->key, wire) || h.volume != v->number)
+		return -ESTALE;
+	if (h.kind == FILEHANDLE_SESSION)
+		return v->fleeting && h.len == FLEETING_BODY ?
+			       fleeting_open(v->fleeting, h.body) :
+			       -ESTALE;
+	if (h.kind != FILEHANDLE_STORE || v->fleeting)
+		return -ESTALE;
+	u.fh.handle_bytes = h.len;
+	u.fh.handle_type = h.type;
+	memcpy(u.fh.f_handle, h.body, h.len);
+	fd = open_by_handle_at(v->root_fd, &u.fh,
+			       O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd >= 0)
+		return fd;
+	return errno == EMFILE || errno == ENFILE || errno == ENOMEM ? -errno :
+								       -ESTALE;
+}
