@@ -117,7 +117,8 @@
 	R(bytes, group_key) R(str, heir)
 #define FIELDS_VOLUME_ROW(R, O)                                                \
 	R(str, name) R(str, node) R(str, kind) R(str, path) R(str, squash)     \
-	R(str, idmap) R(str, allow) R(bytes, id) R(u32, slot)
+	R(str, idmap) R(str, allow) R(bytes, id) R(u32, slot)                  \
+	O(str, addresses)
 #define FIELDS_NODE_STATUS(R, O)                                               \
 	R(str, name) R(str, state) R(str, address) R(u32, cpus)                \
 	R(u32, idle_ppm) R(u32, load1_milli) R(u64, memory_bytes)              \

@@ -22,6 +22,11 @@
  * while; 0 is no file. A request that must not happen twice may be sent again on
  * a new connection under its old tag, and is then answered from memory.
  *
+ * FILE_OPEN may carry the directory and name by which the client came to the
+ * handle. If that name means another file by now the answer is ESTALE, and the
+ * client looks it up again: so an open sees what was closed before it, whatever
+ * the client had cached.
+ *
  * `data` is the last field of what carries it, so it can be sent from where it
  * lies.
  */
@@ -140,7 +145,7 @@ enum file_lock_type { FILE_LOCK_READ, FILE_LOCK_WRITE, FILE_LOCK_NONE };
 	R(u32, who) R(str, user) R(str, group) R(u32, uid) R(u32, gid)         \
 	R(bytes, groups)
 #define FIELDS_FILE_NAME(R, O) R(u8, kind) R(u32, id) R(str, name)
-#define FIELDS_FILE_IDS(R, O) R(bytes, handle) R(u8, kind) R(str, name)
+#define FIELDS_FILE_IDS(R, O) R(u8, kind) R(str, name)
 #define FIELDS_FILE_ID(R, O) R(u32, id)
 #define FIELDS_FILE_LOOKUP(R, O) R(u32, who) R(bytes, dir) R(str, name)
 #define FIELDS_FILE_ENTRY(R, O) R(bytes, handle) R(bytes, attr)
@@ -167,7 +172,8 @@ enum file_lock_type { FILE_LOCK_READ, FILE_LOCK_WRITE, FILE_LOCK_NONE };
 #define FIELDS_FILE_LINK(R, O)                                                 \
 	R(u32, who) R(bytes, handle) R(u64, file) R(bytes, dir) R(str, name)
 #define FIELDS_FILE_OPEN(R, O)                                                 \
-	R(u32, who) R(bytes, handle) R(u32, flags) R(u32, prefetch)
+	R(u32, who) R(bytes, handle) R(u32, flags) R(u32, prefetch)            \
+	R(bytes, dir) R(str, name)
 #define FIELDS_FILE_OPENED(R, O) R(u64, file) R(bytes, attr) R(bytes, data)
 #define FIELDS_FILE_CREATE(R, O)                                               \
 	R(u32, who) R(bytes, dir) R(str, name) R(u32, flags) R(u32, mode)      \

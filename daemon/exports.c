@@ -31,6 +31,7 @@ struct exports {
 	struct workers *workers;
 	struct descriptors *descriptors;
 	u8 key[FILEHANDLE_KEY];
+	u64 verifier;
 	struct volume **volumes;
 	size_t volume_count;
 	struct filesession *sessions;
@@ -43,6 +44,11 @@ struct exports {
 
 static void retry_parked(struct exports *e);
 static void resume(struct filesession *s);
+
+struct node *exports_node(struct exports *e)
+{
+	return e->node;
+}
 
 /* Sessions */
 
@@ -384,10 +390,12 @@ static void submit(struct exports *e, struct filesession *s, struct request *r,
 	}
 	j->exports = e;
 	j->session = s;
-	j->boot = e->node->local.boot;
+	j->boot = e->verifier;
 	j->descriptors = e->descriptors;
 	j->volume = v ? volume_get(v) : NULL;
 	j->read_only = read_only;
+	if (op->flags & FILEOP_WHO && j->len >= 4)
+		j->user = filesession_user(s, get_u32(j->payload));
 	j->work.run = run;
 	j->work.done = done;
 	j->next = s->running;
@@ -646,6 +654,27 @@ static int load_key(struct exports *e, struct failure *f)
 	return 0;
 }
 
+/*
+ * What changes when written data may have been lost. That is the machine's boot,
+ * not virgod's start: what virgod wrote stays with the kernel when it dies.
+ */
+static u64 boot_verifier(const struct node *n)
+{
+	char text[64];
+	u64 v = 0xcbf29ce484222325ull; /* FNV-1a */
+	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof(text));
+	ssize_t i;
+
+	if (fd >= 0)
+		close(fd);
+	if (len <= 0)
+		return n->local.boot;
+	for (i = 0; i < len; i++)
+		v = (v ^ (u8)text[i]) * 0x100000001b3ull;
+	return v;
+}
+
 static size_t descriptor_limit(void)
 {
 	struct rlimit r;
@@ -663,6 +692,7 @@ int exports_new(struct exports **out, struct node *n, struct failure *f)
 	if (!e)
 		return failure_set(f, -ENOMEM, "files", NULL, "out of memory");
 	e->node = n;
+	e->verifier = boot_verifier(n);
 	e->tick.fire = on_tick;
 	e->sweep.fire = on_sweep;
 	e->descriptors = descriptors_new(descriptor_limit());

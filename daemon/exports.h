@@ -32,4 +32,10 @@ void exports_free(struct exports *e);
 void exports_set(struct exports *e, const struct rec_volume_row *rows,
 		 size_t count);
 
+/* Serves what the catalog of the node says it should, now and after each change
+ * (exports_catalog.c). The folder STATE/export is made when a volume is there.
+ */
+void exports_follow_catalog(struct exports *e);
+struct node *exports_node(struct exports *e);
+
 #endif

@@ -37,6 +37,8 @@ static void drop_reply(struct job *j)
 void job_free(struct job *j)
 {
 	drop_reply(j);
+	fsuser_put(j->user);
+	volume_put(j->volume);
 	free(j);
 }
 
@@ -106,22 +108,19 @@ static int hold(struct job *j, struct span handle, struct descriptor **out)
 	return 0;
 }
 
-int job_as(struct job *j, u32 who)
+int job_as_asker(struct job *j)
 {
-	struct fsuser *u = filesession_user(j->session, who);
-
-	if (!u)
+	if (!j->user)
 		return -EPERM;
 	fscred_put(j->cred);
-	j->cred = fsuser_cred(u, &j->volume->rules);
-	fsuser_put(u);
+	j->cred = fsuser_cred(j->user, &j->volume->rules);
 	if (!j->cred)
 		return -ENOMEM;
 	fscred_become(j->cred);
 	return 0;
 }
 
-int job_at(struct job *j, u32 who, struct span handle, struct descriptor **d)
+int job_at(struct job *j, struct span handle, struct descriptor **d)
 {
 	int ret;
 
@@ -129,7 +128,7 @@ int job_at(struct job *j, u32 who, struct span handle, struct descriptor **d)
 				       &j->read_only);
 	if (!j->volume)
 		return -ESTALE;
-	ret = job_as(j, who);
+	ret = job_as_asker(j);
 	if (ret)
 		return ret;
 	ret = hold(j, handle, d);
@@ -183,7 +182,7 @@ u8 *job_room(struct job *j, u16 type, size_t len)
 	return j->reply;
 }
 
-static bool tell(struct job *j, u8 kind, u32 id)
+bool job_tell_id(struct job *j, enum file_id_kind kind, u32 id)
 {
 	int i;
 
@@ -193,13 +192,14 @@ static bool tell(struct job *j, u8 kind, u32 id)
 	if (j->id_count == FILEJOB_IDS)
 		return false;
 	j->ids[j->id_count] = id;
-	j->id_kinds[j->id_count++] = kind;
+	j->id_kinds[j->id_count++] = (u8)kind;
 	return true;
 }
 
 bool job_tell(struct job *j, u32 uid, u32 gid)
 {
-	return tell(j, FILE_ID_USER, uid) && tell(j, FILE_ID_GROUP, gid);
+	return job_tell_id(j, FILE_ID_USER, uid) &&
+	       job_tell_id(j, FILE_ID_GROUP, gid);
 }
 
 void job_attr(struct job *j, const struct stat *st, struct rec_attr *out)

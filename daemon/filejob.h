@@ -23,6 +23,7 @@ struct job {
 	struct filesession *session;
 	const struct fileop *op;
 	u64 tag;
+	int ret; /* of the operation */
 	u64 boot; /* the verifier of this virgod's life */
 	struct descriptors *descriptors;
 
@@ -30,6 +31,7 @@ struct job {
 	bool cancelled;
 	struct job *parked; /* next in the list of those that wait */
 
+	struct fsuser *user; /* who asks, as the slot stood on arrival */
 	struct volume *volume;
 	struct fscred *cred;
 	bool read_only;
@@ -62,15 +64,15 @@ int job_run(struct job *j);
 
 /*
  * For operations, each once and in this order. job_at() turns @handle into its
- * descriptor and makes the thread act as user @who; job_and() a second handle,
+ * descriptor and makes the thread act as who asks; job_and() a second handle,
  * which must be of the same volume (-EXDEV); job_file() an open file, acting as
  * its opener. All give 0 or a negative errno.
  */
-int job_at(struct job *j, u32 who, struct span handle, struct descriptor **d);
+int job_at(struct job *j, struct span handle, struct descriptor **d);
 int job_and(struct job *j, struct span handle, struct descriptor **d);
 int job_file(struct job *j, u64 id, struct openfile **f);
-/* Acts as user @who instead. */
-int job_as(struct job *j, u32 who);
+/* Acts as who asks instead. */
+int job_as_asker(struct job *j);
 /* -EROFS when this client may not write to the job's volume. */
 int job_may_write(const struct job *j);
 
@@ -80,6 +82,7 @@ u8 *job_room(struct job *j, u16 type, size_t len);
  * the reply has no room for another.
  */
 bool job_tell(struct job *j, u32 uid, u32 gid);
+bool job_tell_id(struct job *j, enum file_id_kind kind, u32 id);
 /* Encodes @st and tells its owners. */
 void job_attr(struct job *j, const struct stat *st, struct rec_attr *out);
 

@@ -14,6 +14,8 @@ struct job;
 enum fileop_flags {
 	/* Must not happen twice: the answer is kept for asking again. */
 	FILEOP_ONCE = 1 << 0,
+	/* Its message begins with `who`. */
+	FILEOP_WHO = 1 << 2,
 	/* Ends or changes locks: those that wait for one are tried again. */
 	FILEOP_UNLOCKS = 1 << 1,
 };

@@ -9,16 +9,16 @@
 #include "opname.h"
 
 /* The descriptor to work on: an open file's, which still reaches it when it has
- * no name any more, or the handle's. Acts as user @who either way.
+ * no name any more, or the handle's. Acts as who asks either way.
  */
-static int target(struct job *j, u32 who, struct span handle, u64 file, int *fd)
+static int target(struct job *j, struct span handle, u64 file, int *fd)
 {
 	struct descriptor *d;
 	struct openfile *f;
 	int ret;
 
 	if (!file) {
-		ret = job_at(j, who, handle, &d);
+		ret = job_at(j, handle, &d);
 		*fd = ret ? -1 : d->fd;
 		return ret;
 	}
@@ -26,7 +26,7 @@ static int target(struct job *j, u32 who, struct span handle, u64 file, int *fd)
 	if (ret)
 		return ret;
 	*fd = f->fd;
-	return job_as(j, who);
+	return job_as_asker(j);
 }
 
 int op_attach(struct job *j)
@@ -72,7 +72,7 @@ int op_getattr(struct job *j)
 	int ret = job_decode(j, file_getattr, &m);
 
 	if (!ret)
-		ret = target(j, m.who, m.handle, m.file, &fd);
+		ret = target(j, m.handle, m.file, &fd);
 	return ret ? ret : job_reply_attr(j, fd);
 }
 
@@ -138,7 +138,7 @@ int op_setattr(struct job *j)
 	int ret = job_decode(j, file_setattr, &m);
 
 	if (!ret)
-		ret = target(j, m.who, m.handle, m.file, &fd);
+		ret = target(j, m.handle, m.file, &fd);
 	if (!ret)
 		ret = job_may_write(j);
 	if (!ret)
@@ -154,7 +154,7 @@ int op_statfs(struct job *j)
 	int ret = job_decode(j, file_statfs, &m);
 
 	if (!ret)
-		ret = job_at(j, m.who, m.handle, &d);
+		ret = job_at(j, m.handle, &d);
 	if (!ret && fstatvfs(d->fd, &s))
 		ret = -errno;
 	if (!ret) {
@@ -181,7 +181,7 @@ int op_access(struct job *j)
 	int ret = job_decode(j, file_access, &m);
 
 	if (!ret)
-		ret = job_at(j, m.who, m.handle, &d);
+		ret = job_at(j, m.handle, &d);
 	if (!ret && m.mask & W_OK)
 		ret = job_may_write(j);
 	if (!ret && faccessat(d->fd, "", (int)(m.mask & 7),

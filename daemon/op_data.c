@@ -101,6 +101,28 @@ static int reply_opened(struct job *j, u64 id, const struct stat *st,
 	return job_reply(j, FILE_OPENED, file_opened, &m);
 }
 
+/* -ESTALE when the name by which the client came here means another file now. */
+static int check_name(struct job *j, const struct msg_file_open *m,
+		      const struct stat *st)
+{
+	char name[FILE_NAME_BYTES_MAX + 1];
+	struct descriptor *d;
+	struct stat now;
+	int ret;
+
+	if (!m->name.len)
+		return 0;
+	ret = opname_take(m->name, name);
+	if (!ret)
+		ret = job_and(j, m->dir, &d);
+	if (ret)
+		return ret;
+	if (fstatat(d->fd, name, &now, AT_SYMLINK_NOFOLLOW))
+		return errno == ENOENT || errno == ENOTDIR ? -ESTALE : 0;
+	return now.st_ino == st->st_ino && now.st_dev == st->st_dev ? 0 :
+								      -ESTALE;
+}
+
 int op_open(struct job *j)
 {
 	struct msg_file_open m;
@@ -114,7 +136,7 @@ int op_open(struct job *j)
 	int ret = job_decode(j, file_open, &m);
 
 	if (!ret)
-		ret = job_at(j, m.who, m.handle, &d);
+		ret = job_at(j, m.handle, &d);
 	if (!ret)
 		ret = check_open(j, m.flags);
 	if (!ret)
@@ -125,6 +147,9 @@ int op_open(struct job *j)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return S_ISDIR(st.st_mode) ? -EISDIR : -ENXIO;
+	ret = check_name(j, &m, &st);
+	if (ret)
+		return ret;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", d->fd);
 	fd = open(path, open_flags(m.flags));
 	if (fd < 0)
@@ -176,7 +201,7 @@ int op_create(struct job *j)
 	if (!ret)
 		ret = opname_take(m.name, name);
 	if (!ret)
-		ret = job_at(j, m.who, m.dir, &d);
+		ret = job_at(j, m.dir, &d);
 	if (!ret)
 		ret = check_open(j, m.flags);
 	if (!ret)
@@ -201,7 +226,7 @@ int op_tmpfile(struct job *j)
 	int ret = job_decode(j, file_tmpfile, &m);
 
 	if (!ret)
-		ret = job_at(j, m.who, m.dir, &d);
+		ret = job_at(j, m.dir, &d);
 	if (!ret)
 		ret = check_open(j, m.flags);
 	if (!ret && !(m.flags & FILE_OPEN_WRITE))
@@ -337,7 +362,7 @@ int op_fsyncdir(struct job *j)
 	int ret = job_decode(j, file_fsyncdir, &m);
 
 	if (!ret)
-		ret = job_at(j, m.who, m.handle, &d);
+		ret = job_at(j, m.handle, &d);
 	if (ret)
 		return ret;
 	fd = open_dir(d);
@@ -356,7 +381,7 @@ int op_syncfs(struct job *j)
 	int ret = job_decode(j, file_syncfs, &m);
 
 	if (!ret)
-		ret = job_at(j, m.who, m.handle, &d);
+		ret = job_at(j, m.handle, &d);
 	if (!ret && syncfs(j->volume->root_fd))
 		ret = -errno;
 	return ret ? ret : reply_synced(j);

@@ -148,7 +148,7 @@ int op_readdir(struct job *j)
 	int ret = job_decode(j, file_readdir, &m);
 
 	if (!ret)
-		ret = job_at(j, m.who, m.handle, &d);
+		ret = job_at(j, m.handle, &d);
 	if (ret)
 		return ret;
 	size = m.bytes_max < 4096	 ? 4096 :

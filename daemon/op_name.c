@@ -40,13 +40,13 @@ int opname_open(int dir_fd, const char *name, int flags, mode_t mode)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Directory @dir as user @who, and the name checked into @out. */
-static int at_name(struct job *j, u32 who, struct span dir, struct span name,
+/* Directory @dir as who asks, and the name checked into @out. */
+static int at_name(struct job *j, struct span dir, struct span name,
 		   struct descriptor **d, char out[FILE_NAME_BYTES_MAX + 1])
 {
 	int ret = opname_take(name, out);
 
-	return ret ? ret : job_at(j, who, dir, d);
+	return ret ? ret : job_at(j, dir, d);
 }
 
 /* Answers with what @name in @d is now. */
@@ -65,7 +65,7 @@ int op_lookup(struct job *j)
 	int ret = job_decode(j, file_lookup, &m);
 
 	if (!ret)
-		ret = at_name(j, m.who, m.dir, m.name, &d, name);
+		ret = at_name(j, m.dir, m.name, &d, name);
 	return ret ? ret : reply_entry(j, d, name);
 }
 
@@ -79,7 +79,7 @@ int op_readlink(struct job *j)
 	int ret = job_decode(j, file_readlink, &m);
 
 	if (!ret)
-		ret = job_at(j, m.who, m.handle, &d);
+		ret = job_at(j, m.handle, &d);
 	if (ret)
 		return ret;
 	n = readlinkat(d->fd, "", target, sizeof(target));
@@ -97,7 +97,7 @@ int op_mknod(struct job *j)
 	int ret = job_decode(j, file_mknod, &m);
 
 	if (!ret)
-		ret = at_name(j, m.who, m.dir, m.name, &d, name);
+		ret = at_name(j, m.dir, m.name, &d, name);
 	if (!ret)
 		ret = job_may_write(j);
 	if (ret)
@@ -120,7 +120,7 @@ int op_mkdir(struct job *j)
 	int ret = job_decode(j, file_mkdir, &m);
 
 	if (!ret)
-		ret = at_name(j, m.who, m.dir, m.name, &d, name);
+		ret = at_name(j, m.dir, m.name, &d, name);
 	if (!ret)
 		ret = job_may_write(j);
 	if (ret)
@@ -142,7 +142,7 @@ int op_symlink(struct job *j)
 	if (!ret && !span_to_cstr(m.target, target, sizeof(target)))
 		ret = m.target.len ? -ENAMETOOLONG : -ENOENT;
 	if (!ret)
-		ret = at_name(j, m.who, m.dir, m.name, &d, name);
+		ret = at_name(j, m.dir, m.name, &d, name);
 	if (!ret)
 		ret = job_may_write(j);
 	if (ret)
@@ -162,13 +162,13 @@ static u64 inode_of(struct descriptor *d, const char *name)
 	return fstatat(d->fd, name, &st, AT_SYMLINK_NOFOLLOW) ? 0 : st.st_ino;
 }
 
-static int remove_name(struct job *j, u32 who, struct span dir,
+static int remove_name(struct job *j, struct span dir,
 		       struct span name_span, int flags)
 {
 	char name[FILE_NAME_BYTES_MAX + 1];
 	struct descriptor *d;
 	u64 ino;
-	int ret = at_name(j, who, dir, name_span, &d, name);
+	int ret = at_name(j, dir, name_span, &d, name);
 
 	if (!ret)
 		ret = job_may_write(j);
@@ -187,7 +187,7 @@ int op_unlink(struct job *j)
 	struct msg_file_unlink m;
 	int ret = job_decode(j, file_unlink, &m);
 
-	return ret ? ret : remove_name(j, m.who, m.dir, m.name, 0);
+	return ret ? ret : remove_name(j, m.dir, m.name, 0);
 }
 
 int op_rmdir(struct job *j)
@@ -195,7 +195,7 @@ int op_rmdir(struct job *j)
 	struct msg_file_rmdir m;
 	int ret = job_decode(j, file_rmdir, &m);
 
-	return ret ? ret : remove_name(j, m.who, m.dir, m.name, AT_REMOVEDIR);
+	return ret ? ret : remove_name(j, m.dir, m.name, AT_REMOVEDIR);
 }
 
 int op_rename(struct job *j)
@@ -210,7 +210,7 @@ int op_rename(struct job *j)
 	if (!ret)
 		ret = opname_take(m.to_name, to_name);
 	if (!ret)
-		ret = at_name(j, m.who, m.dir, m.name, &d, name);
+		ret = at_name(j, m.dir, m.name, &d, name);
 	if (!ret)
 		ret = job_and(j, m.to_dir, &to);
 	if (!ret)
@@ -238,7 +238,7 @@ int op_link(struct job *j)
 	int fd;
 
 	if (!ret)
-		ret = at_name(j, m.who, m.dir, m.name, &d, name);
+		ret = at_name(j, m.dir, m.name, &d, name);
 	if (!ret)
 		ret = job_may_write(j);
 	if (ret)

@@ -15,10 +15,10 @@
 enum xattr_use { XATTR_READ, XATTR_WRITE };
 
 /* Handle and name to the path and name the system calls take. */
-static int locate(struct job *j, u32 who, struct span handle, char path[64])
+static int locate(struct job *j, struct span handle, char path[64])
 {
 	struct descriptor *d;
-	int ret = job_at(j, who, handle, &d);
+	int ret = job_at(j, handle, &d);
 
 	if (!ret)
 		snprintf(path, 64, "/proc/self/fd/%d", d->fd);
@@ -50,7 +50,7 @@ int op_setxattr(struct job *j)
 	int ret = job_decode(j, file_setxattr, &m);
 
 	if (!ret)
-		ret = locate(j, m.who, m.handle, path);
+		ret = locate(j, m.handle, path);
 	if (!ret)
 		ret = check_name(j, m.name, XATTR_WRITE, name);
 	if (!ret)
@@ -63,6 +63,22 @@ int op_setxattr(struct job *j)
 	return ret;
 }
 
+/* The accounts an ACL names; its layout is in linux/posix_acl_xattr.h. */
+static void tell_acl(struct job *j, const u8 *value, size_t len)
+{
+	enum { HEAD = 4, ENTRY = 8, TAG_USER = 0x02, TAG_GROUP = 0x08 };
+	size_t at;
+
+	for (at = HEAD; at + ENTRY <= len; at += ENTRY) {
+		u16 tag = get_u16(value + at);
+
+		if (tag == TAG_USER || tag == TAG_GROUP)
+			job_tell_id(j, tag == TAG_USER ? FILE_ID_USER :
+							 FILE_ID_GROUP,
+				    get_u32(value + at + 4));
+	}
+}
+
 int op_getxattr(struct job *j)
 {
 	char name[XATTR_NAME_MAX + 1];
@@ -73,7 +89,7 @@ int op_getxattr(struct job *j)
 	int ret = job_decode(j, file_getxattr, &m);
 
 	if (!ret)
-		ret = locate(j, m.who, m.handle, path);
+		ret = locate(j, m.handle, path);
 	if (!ret)
 		ret = check_name(j, m.name, XATTR_READ, name);
 	if (ret)
@@ -87,6 +103,8 @@ int op_getxattr(struct job *j)
 		free(value);
 		return ret;
 	}
+	if (!strncmp(name, "system.posix_acl_", 17))
+		tell_acl(j, value, (size_t)n);
 	return job_reply_data(j, value, (size_t)n);
 }
 
@@ -117,7 +135,7 @@ int op_listxattr(struct job *j)
 	int ret = job_decode(j, file_listxattr, &m);
 
 	if (!ret)
-		ret = locate(j, m.who, m.handle, path);
+		ret = locate(j, m.handle, path);
 	if (ret)
 		return ret;
 	list = malloc(XATTR_LIST_MAX);
@@ -142,7 +160,7 @@ int op_removexattr(struct job *j)
 	int ret = job_decode(j, file_removexattr, &m);
 
 	if (!ret)
-		ret = locate(j, m.who, m.handle, path);
+		ret = locate(j, m.handle, path);
 	if (!ret)
 		ret = check_name(j, m.name, XATTR_WRITE, name);
 	if (!ret)

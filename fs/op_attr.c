@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Operations on attributes. */
+#include "ops.h"
+
+#include <stdlib.h>
+
+#include "owner.h"
+
+static void done_attr(struct call *c, int err, const u8 *payload, u32 len)
+{
+	fuse_req_t req = c->request;
+	struct msg_file_attr r;
+	struct rec_attr a;
+	struct stat st;
+
+	if (!err && (msg_file_attr_decode(&r, payload, len) ||
+		     rec_attr_decode(&a, r.attr.data, r.attr.len)))
+		err = -EPROTO;
+	if (err) {
+		op_error(req, err);
+		return;
+	}
+	op_stat(mount_of(req), c->volume, &a, &st);
+	fuse_reply_attr(req, &st, ATTR_TIMEOUT);
+}
+
+/* An open file reaches the inode also when it has no name any more. */
+static void use_file(struct call *c, struct inode *i)
+{
+	c->file = op_any_file(i);
+	c->file_at = 4 + 4 + i->handle_len;
+}
+
+void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct inode *i = inode_of(ino);
+	struct msg_file_getattr m = { 0 };
+	struct call *c;
+
+	if (!i) {
+		root_getattr(req);
+		return;
+	}
+	if (root_stands_in(req, i))
+		return;
+	m.handle = inode_handle(i);
+	c = call_make(i->volume, FILE_GETATTR, file_getattr, MSG_FILE_ATTR, &m);
+	if (c) {
+		c->named = true;
+		c->done = done_attr;
+		use_file(c, i);
+	}
+	op_start(req, c);
+}
+
+struct change { /* a setattr that may have to ask for numbers first */
+	fuse_req_t req;
+	struct inode *inode;
+	bool ask_uid;
+	bool ask_gid;
+	struct msg_file_setattr m;
+};
+
+static void change_go(struct change *ch);
+
+static void found(struct change *ch, int err, u32 *at, u32 number)
+{
+	if (err) {
+		struct inodes *t = mount_of(ch->req)->servers.inodes;
+
+		op_error(ch->req, err);
+		inode_put(t, ch->inode);
+		free(ch);
+		return;
+	}
+	*at = number;
+	change_go(ch);
+}
+
+static void found_uid(void *arg, int err, u32 number)
+{
+	struct change *ch = arg;
+
+	found(ch, err, &ch->m.uid, number);
+}
+
+static void found_gid(void *arg, int err, u32 number)
+{
+	struct change *ch = arg;
+
+	found(ch, err, &ch->m.gid, number);
+}
+
+static void change_go(struct change *ch)
+{
+	struct inodes *t = mount_of(ch->req)->servers.inodes;
+	struct inode *i = ch->inode;
+	struct call *c;
+
+	if (ch->ask_uid) {
+		ch->ask_uid = false;
+		owner_find(i->volume, FILE_ID_USER, ch->m.uid, found_uid, ch);
+		return;
+	}
+	if (ch->ask_gid) {
+		ch->ask_gid = false;
+		owner_find(i->volume, FILE_ID_GROUP, ch->m.gid, found_gid, ch);
+		return;
+	}
+	if (ch->m.valid & FILE_SET_SIZE)
+		inode_changed(i);
+	ch->m.handle = inode_handle(i);
+	c = call_make(i->volume, FILE_SETATTR, file_setattr, MSG_FILE_ATTR,
+		      &ch->m);
+	if (c) {
+		c->named = true;
+		c->done = done_attr;
+		use_file(c, i);
+	}
+	op_start(ch->req, c);
+	inode_put(t, i);
+	free(ch);
+}
+
+static u32 valid_of(int valid)
+{
+	static const struct {
+		int fuse;
+		u32 ours;
+	} map[] = {
+		{ FUSE_SET_ATTR_MODE, FILE_SET_MODE },
+		{ FUSE_SET_ATTR_UID, FILE_SET_UID },
+		{ FUSE_SET_ATTR_GID, FILE_SET_GID },
+		{ FUSE_SET_ATTR_SIZE, FILE_SET_SIZE },
+		{ FUSE_SET_ATTR_ATIME, FILE_SET_ATIME },
+		{ FUSE_SET_ATTR_MTIME, FILE_SET_MTIME },
+		{ FUSE_SET_ATTR_ATIME_NOW, FILE_SET_ATIME_NOW },
+		{ FUSE_SET_ATTR_MTIME_NOW, FILE_SET_MTIME_NOW },
+	};
+	u32 out = 0;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(map); i++)
+		if (valid & map[i].fuse)
+			out |= map[i].ours;
+	return out;
+}
+
+void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int valid,
+		struct fuse_file_info *fi)
+{
+	struct inode *i = inode_of(ino);
+	struct change *ch;
+
+	if (!i) {
+		op_error(req, -EPERM);
+		return;
+	}
+	ch = calloc(1, sizeof(*ch));
+	if (!ch) {
+		op_error(req, -ENOMEM);
+		return;
+	}
+	ch->req = req;
+	ch->inode = i;
+	inode_hold(i);
+	ch->ask_uid = valid & FUSE_SET_ATTR_UID;
+	ch->ask_gid = valid & FUSE_SET_ATTR_GID;
+	ch->m.valid = valid_of(valid);
+	ch->m.mode = st->st_mode;
+	ch->m.uid = st->st_uid;
+	ch->m.gid = st->st_gid;
+	ch->m.size = (u64)st->st_size;
+	ch->m.atime_s = st->st_atim.tv_sec;
+	ch->m.atime_ns = (u32)st->st_atim.tv_nsec;
+	ch->m.mtime_s = st->st_mtim.tv_sec;
+	ch->m.mtime_ns = (u32)st->st_mtim.tv_nsec;
+	change_go(ch);
+}
+
+static void done_statfs(struct call *c, int err, const u8 *payload, u32 len)
+{
+	struct msg_file_space m;
+	struct statvfs s;
+
+	if (!err && msg_file_space_decode(&m, payload, len))
+		err = -EPROTO;
+	if (err) {
+		op_error(c->request, err);
+		return;
+	}
+	s = (struct statvfs){ .f_bsize = m.block_bytes,
+			      .f_frsize = m.fragment_bytes,
+			      .f_blocks = m.blocks,
+			      .f_bfree = m.blocks_free,
+			      .f_bavail = m.blocks_available,
+			      .f_files = m.files,
+			      .f_ffree = m.files_free,
+			      .f_favail = m.files_free,
+			      .f_namemax = m.name_max };
+	fuse_reply_statfs(c->request, &s);
+}
+
+void op_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+	struct inode *i = inode_of(ino);
+	struct msg_file_statfs m = { 0 };
+	struct call *c;
+
+	if (!i) {
+		root_statfs(req);
+		return;
+	}
+	m.handle = inode_handle(i);
+	c = call_make(i->volume, FILE_STATFS, file_statfs, MSG_FILE_SPACE, &m);
+	if (c) {
+		c->named = true;
+		c->done = done_statfs;
+	}
+	op_start(req, c);
+}

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * From a fresh connection to a volume in use. If the server still has our
+ * session, its open files are as they were. If not, each file is opened by its
+ * handle as it was opened at first (but nothing is made or cut off again), then
+ * its locks are taken; one that cannot be had back is lost, and says ESTALE or
+ * EIO from then on. What was in flight and may or may not have happened before
+ * the restart, and would do harm if it happened twice, ends with EIO.
+ */
+#include "reopen.h"
+
+#include "log.h"
+#include "serverlink.h"
+
+static void go_on(struct volume *v);
+
+static void attach_failed(struct volume *v, int err)
+{
+	v->attaching = false;
+	server_fail_volume(v, err);
+}
+
+static void lock_back(struct call *c, int err, const u8 *payload, u32 len)
+{
+	if (err == -ECONNRESET)
+		return;
+	if (err) {
+		/* Someone else has it now: the program must learn of it. */
+		log_warning("%s: a lock was lost with the server's restart",
+			    c->volume->name);
+		if (c->file)
+			c->file->remote = 0;
+	}
+	go_on(c->volume);
+}
+
+static void lock_again(struct file *f, const struct lockrange *l)
+{
+	struct volume *v = f->inode->volume;
+	const struct msg_file_setlk m = { .owner = l->owner,
+					  .pid = l->pid,
+					  .type = l->type,
+					  .start = l->start,
+					  .end = l->end };
+	struct call *c = call_make(v, FILE_SETLK, file_setlk, MSG_OK, &m);
+
+	if (!c)
+		return;
+	c->file = f;
+	c->file_at = 0;
+	c->first = true;
+	c->done = lock_back;
+	v->reopening++;
+	call_start(c);
+}
+
+static void flock_again(struct file *f)
+{
+	struct volume *v = f->inode->volume;
+	const struct msg_file_flock m = { .type = f->flock };
+	struct call *c = call_make(v, FILE_FLOCK, file_flock, MSG_OK, &m);
+
+	if (!c)
+		return;
+	c->file = f;
+	c->file_at = 0;
+	c->first = true;
+	c->done = lock_back;
+	v->reopening++;
+	call_start(c);
+}
+
+static void file_back(struct call *c, int err, const u8 *payload, u32 len)
+{
+	struct file *f = c->reopens;
+	struct msg_file_opened m;
+	struct lockrange *l;
+
+	if (err == -ECONNRESET)
+		return;
+	if (!err && msg_file_opened_decode(&m, payload, len))
+		err = -EPROTO;
+	if (!f) {
+		if (!err)
+			server_release_number(c->volume, m.file);
+	} else if (err) {
+		log_warning("%s: an open file was lost with the server's "
+			    "restart: %s", c->volume->name, strerror(-err));
+	} else {
+		f->remote = m.file;
+		if (f->flock != FILE_LOCK_NONE)
+			flock_again(f);
+		for (l = f->inode->locks; l; l = l->next)
+			if (l->file == f)
+				lock_again(f, l);
+	}
+	go_on(c->volume);
+}
+
+static void open_again(struct file *f)
+{
+	struct volume *v = f->inode->volume;
+	const u32 not_again = FILE_OPEN_TRUNCATE | FILE_OPEN_EXCLUSIVE;
+	const struct msg_file_open m = {
+		.handle = inode_handle(f->inode),
+		.flags = f->flags & ~not_again,
+	};
+	struct call *c = call_make(v, FILE_OPEN, file_open, MSG_FILE_OPENED,
+				   &m);
+
+	f->remote = 0;
+	if (!c)
+		return;
+	c->reopens = f;
+	c->first = true;
+	c->named = true;
+	c->uid = f->uid;
+	c->gid = f->gid;
+	c->done = file_back;
+	v->reopening++;
+	call_start(c);
+}
+
+/* One answer less to wait for; at none the volume is in use again. */
+static void go_on(struct volume *v)
+{
+	if (--v->reopening)
+		return;
+	v->attaching = false;
+	v->attached = true;
+	server_send_queue(v->server, v);
+}
+
+/* What was sent to the server before it restarted and may have been done. */
+static void drop_uncertain(struct server *s, struct volume *v)
+{
+	struct call *c, *next;
+
+	for (c = TAILQ_FIRST(&s->calls); c; c = next) {
+		next = TAILQ_NEXT(c, entry);
+		if (c->volume == v && c->once && c->sent_ever)
+			server_end_uncertain(c);
+	}
+}
+
+static int take_root(struct volume *v, const struct msg_file_attached *m)
+{
+	struct inodes *t = v->server->all->inodes;
+	struct inode *root;
+
+	if (m->handle.len < 4 || m->handle.len > FILE_HANDLE_MAX ||
+	    rec_attr_decode(&v->root_attr, m->attr.data, m->attr.len))
+		return -EPROTO;
+	root = inodes_get(t, v, m->handle);
+	if (!root)
+		return -ENOMEM;
+	root->type = S_IFDIR;
+	inode_put(t, v->root);
+	v->root = root;
+	v->flags = m->flags;
+	return 0;
+}
+
+static void attached(struct call *c, int err, const u8 *payload, u32 len)
+{
+	struct volume *v = c->volume;
+	struct msg_file_attached m;
+	struct file *f;
+
+	if (err == -ECONNRESET)
+		return;
+	if (!err && msg_file_attached_decode(&m, payload, len))
+		err = -EPROTO;
+	if (!err)
+		err = take_root(v, &m);
+	if (err) {
+		log_warning("%s: cannot attach: %s", v->name, strerror(-err));
+		attach_failed(v, err);
+		return;
+	}
+	v->reopening = 1;
+	if (!(m.flags & FILE_VOLUME_RESUMED)) {
+		drop_uncertain(v->server, v);
+		LIST_FOREACH(f, &v->files, entry)
+			open_again(f);
+	}
+	v->verifier = m.verifier;
+	go_on(v);
+}
+
+void reopen_attach(struct server *s, struct volume *v)
+{
+	const struct msg_file_attach m = { .volume = span_of(v->name) };
+	struct call *c = call_make(v, FILE_ATTACH, file_attach,
+				   MSG_FILE_ATTACHED, &m);
+
+	v->attaching = true;
+	if (!c) {
+		attach_failed(v, -ENOMEM);
+		return;
+	}
+	c->first = true;
+	c->done = attached;
+	call_start(c);
+}

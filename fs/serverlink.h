@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The inside of a server, for server.c, reopen.c and caller.c alone. */
+#ifndef VIRGO_FS_SERVERLINK_H
+#define VIRGO_FS_SERVERLINK_H
+
+#include "server.h"
+
+enum { TAG_BUCKETS = 1024, CALLER_SLOTS = 256 };
+
+struct caller { /* a slot of FILE_CRED */
+	u32 uid;
+	u32 gid;
+	u32 epoch; /* of the connection it was last sent on; 0: free */
+	u64 used;
+	u64 sent_us;
+};
+
+struct server {
+	struct server *next;
+	struct servers *all;
+	char node[NODE_NAME_MAX + 1];
+	char addresses[1024];
+	u32 attempt; /* which address is next */
+	struct conn *conn;
+	u32 epoch; /* counts connections */
+	struct timer retry;
+	struct timer watch;
+	u64 backoff_us;
+	u64 down_since_us; /* 0 while up */
+	bool known_down;
+	struct call_list calls; /* in order of tags */
+	struct call *by_tag[TAG_BUCKETS];
+	struct idmap *ids;
+	struct caller callers[CALLER_SLOTS];
+	u64 caller_clock;
+};
+
+/* Sends what waits for @v, which is now attached. */
+void server_send_queue(struct server *s, struct volume *v);
+/* Closes open file @number of @v's server. */
+void server_release_number(struct volume *v, u64 number);
+/* Ends a call that may or may not have been done. */
+void server_end_uncertain(struct call *c);
+/* The slot of user @uid, @gid with the server, told ahead if need be. */
+u32 caller_slot(struct server *s, u32 uid, u32 gid);
+
+#endif
