@@ -19,6 +19,7 @@
 #include "catalog.h"
 #include "choosing.h"
 #include "client.h"
+#include "exports.h"
 #include "home.h"
 #include "identity.h"
 #include "jobs.h"
@@ -315,6 +316,10 @@ static int build(struct daemon *d, const struct options *o, struct failure *f)
 		return failure_set(f, -ENOMEM, "virgod", NULL, "out of memory");
 	policy_serve(n);
 	audit_serve(n);
+	ret = exports_new(&n->exports, n, f);
+	if (ret)
+		return ret;
+	exports_follow_catalog(n->exports);
 	ret = listeners_new(&n->listeners, n, f);
 	if (!ret)
 		ret = listeners_open_net(n->listeners, d->listen, f);
@@ -341,6 +346,7 @@ static void dismantle(struct daemon *d)
 	choosing_free(n->choosing);
 	loads_free(n->loads);
 	membership_free(n->membership);
+	exports_free(n->exports);
 	renewal_free(n->renewal);
 	replica_free(n->replica);
 	home_free(n->home, n);

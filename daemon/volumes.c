@@ -214,16 +214,34 @@ static void serve_volume_change(struct request *r)
 		request_ok(r);
 }
 
+/* @v with the addresses of its node, so that a client need not ask for those. */
+static struct rec_volume_row addressed(const struct catalog *c,
+				       const struct rec_volume_row *v)
+{
+	char node[NODE_NAME_MAX + 1];
+	const struct rec_node_row *n;
+	struct rec_volume_row out = *v;
+
+	span_to_cstr(v->node, node, sizeof(node));
+	n = catalog_node(c, node);
+	if (n)
+		out.addresses = n->addresses;
+	return out;
+}
+
 static void serve_volume_list(struct request *r)
 {
 	struct catalog *c = r->node->catalog;
 	const struct rec_volume_row *v;
+	struct rec_volume_row row;
 	size_t at = 0, size = 0;
 	struct wcursor w;
 	u8 *buf;
 
-	while (c && (v = catalog_next_volume(c, &at)))
-		size += 4 + rec_volume_row_size(v);
+	while (c && (v = catalog_next_volume(c, &at))) {
+		row = addressed(c, v);
+		size += 4 + rec_volume_row_size(&row);
+	}
 	buf = malloc(size + 1);
 	if (!buf || size > FRAME_MAX - 256) {
 		free(buf);
@@ -233,8 +251,10 @@ static void serve_volume_list(struct request *r)
 	}
 	w = wcursor_of(buf, size);
 	at = 0;
-	while (c && (v = catalog_next_volume(c, &at)))
-		rec_volume_row_append(&w, v);
+	while (c && (v = catalog_next_volume(c, &at))) {
+		row = addressed(c, v);
+		rec_volume_row_append(&w, &row);
+	}
 	request_reply(r, VOLUMES, volumes,
 		      (&(struct msg_volumes){
 			      .volumes = { buf, (u32)wcursor_len(&w) } }));

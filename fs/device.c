@@ -15,7 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mount.h>
-#include <sys/sysmacros.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -97,6 +97,7 @@ static void take(struct mount *m, size_t n)
 
 static void gone(struct mount *m, int err)
 {
+	m->mounted = false;
 	if (err != ENODEV)
 		log_error("%s: /dev/fuse: %s", m->point, strerror(err));
 	loop_unwatch(m->loop, &m->device);
@@ -133,17 +134,19 @@ static void on_ready(struct watch *w, u32 events)
 	}
 }
 
-/* The kernel reads ahead at most what the device's entry in sysfs says. */
+/* The kernel reads ahead at most what the device's entry in sysfs says. Its
+ * number must be learnt without asking the file system, which is ourselves.
+ */
 static void raise_read_ahead(const char *point)
 {
 	char path[128];
-	struct stat st;
+	struct statx st;
 	FILE *f;
 
-	if (stat(point, &st))
+	if (statx(AT_FDCWD, point, AT_STATX_DONT_SYNC, STATX_TYPE, &st))
 		return;
 	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb",
-		 major(st.st_dev), minor(st.st_dev));
+		 st.stx_dev_major, st.stx_dev_minor);
 	f = fopen(path, "we");
 	if (!f)
 		return; /* a container without a writable /sys: 128 KiB then */
@@ -173,8 +176,9 @@ static int mount_it(struct mount *m, int fd, unsigned long flags,
 
 int device_open(struct mount *m, unsigned long flags, struct failure *f)
 {
-	static char *argv[] = { (char *)"mount.virgo", NULL };
-	struct fuse_args args = FUSE_ARGS_INIT(1, argv);
+	char max_read[32];
+	char *argv[] = { (char *)"mount.virgo", (char *)"-o", max_read, NULL };
+	struct fuse_args args = FUSE_ARGS_INIT(3, argv);
 	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	int ret;
 
@@ -185,6 +189,7 @@ int device_open(struct mount *m, unsigned long flags, struct failure *f)
 						     "run it as root",
 				   "cannot open: %s", strerror(errno));
 	the_mount = m;
+	snprintf(max_read, sizeof(max_read), "max_read=%d", FILE_IO_MAX);
 	m->session = fuse_session_new(&args, &ops, sizeof(ops), m);
 	if (!m->session || fuse_session_custom_io(m->session, &io, fd)) {
 		close(fd);
@@ -195,22 +200,34 @@ int device_open(struct mount *m, unsigned long flags, struct failure *f)
 	ret = mount_it(m, fd, flags, f);
 	if (ret)
 		return ret;
+	m->mounted = true;
 	ret = loop_watch(m->loop, &m->device, EPOLLIN);
 	if (ret)
 		return failure_set(f, ret, m->point, NULL, "out of memory");
 	/* The kernel's greeting must be answered before anything else works. */
 	while (!m->greeted && m->device.slot)
 		loop_step(m->loop, 1000);
+	if (!m->greeted || fuse_session_exited(m->session))
+		return failure_set(f, -EPROTO, m->point, NULL,
+				   "this kernel and FUSE library do not agree");
 	raise_read_ahead(m->point);
 	return 0;
+}
+
+void device_detach(struct mount *m)
+{
+	if (!m->session)
+		return;
+	loop_unwatch(m->loop, &m->device);
+	if (m->mounted)
+		umount2(m->point, MNT_DETACH | UMOUNT_NOFOLLOW);
+	m->mounted = false;
 }
 
 void device_close(struct mount *m)
 {
 	if (!m->session)
 		return;
-	loop_unwatch(m->loop, &m->device);
-	umount2(m->point, MNT_DETACH | UMOUNT_NOFOLLOW);
 	fuse_session_destroy(m->session);
 	m->session = NULL;
 	free(m->request);

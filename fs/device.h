@@ -12,7 +12,9 @@
  * in the loop. 0, or a negative errno with @f.
  */
 int device_open(struct mount *m, unsigned long flags, struct failure *f);
-/* Unmounts, if it is still mounted, and ends the session. */
+/* Unmounts, if it is still mounted; requests are read no more. */
+void device_detach(struct mount *m);
+/* Ends the session, after which no reply can be given. */
 void device_close(struct mount *m);
 
 #endif

@@ -24,7 +24,6 @@ struct mount {
 	struct loop *loop;
 	const char *state;
 	const char *point; /* the folder it is mounted on */
-	bool read_only;
 	struct inumbers *numbers;
 
 	struct fuse_session *session;
@@ -33,6 +32,7 @@ struct mount {
 	bool write_kills_priv; /* of the FUSE_WRITE being handled */
 	u64 init_unique; /* of FUSE_INIT, whose answer is completed */
 	u32 init_flags; /* what the kernel offers */
+	bool mounted;
 	bool greeted; /* FUSE_INIT was answered */
 
 	struct conn *virgod; /* of this machine; NULL while not connected */

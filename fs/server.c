@@ -367,8 +367,7 @@ static const struct conn_ops conn_ops = {
 	.on_closed = on_closed,
 };
 
-/* Loads the node's certificate, again when it was renewed. */
-static int load_identity(struct servers *all, struct failure *f)
+int servers_load_identity(struct servers *all, struct failure *f)
 {
 	char path[4096];
 	struct tls_identity *id;
@@ -404,7 +403,7 @@ static void dial(struct server *s)
 	if (n == -EAGAIN)
 		n = address_resolve(s->addresses, s->all->port, true, list,
 				    ADDRESS_MAX);
-	if (n > 0 && load_identity(s->all, &f) == 0) {
+	if (n > 0 && servers_load_identity(s->all, &f) == 0) {
 		const struct address *a = &list[s->attempt++ % (u32)n];
 
 		s->conn = conn_dial(s->all->loop, (const void *)&a->sa, a->len,

@@ -143,6 +143,8 @@ void call_interrupt(struct call *c);
 /* Frees a call that was never started. */
 void call_drop(struct call *c);
 
+/* Reads identity_dir, again when it changed; 0 or a negative errno. */
+int servers_load_identity(struct servers *all, struct failure *f);
 /* The server named @node, made when needed; @addresses replace former ones. */
 struct server *server_for(struct servers *all, const char *node,
 			  const char *addresses);
