@@ -46,7 +46,6 @@ struct job_in {
 	u8 *data; /* what the pipe did not take */
 	u32 len, pos;
 	u32 allowed; /* what the caller may still send */
-	u32 written; /* not yet allowed again */
 	bool eof; /* after data */
 };
 
@@ -259,22 +258,21 @@ static void stderr_ready(struct watch *w, u32 events)
 
 /* --- input --- */
 
-/* Lets the caller send on what the program has taken, in few frames. */
+/* Lets the caller send on as the program takes, in few frames: what is allowed
+ * and what waits here are together at most the window.
+ */
 static void allow_more(struct job *j)
 {
 	struct frame f = { .type = MSG_JOB_CREDIT, .tag = j->x.tag,
 			   .flags = FRAME_REPLY | FRAME_MORE };
+	u32 used = j->in.allowed + (j->in.len - j->in.pos);
 	u32 window = jobs_window(j->x.jobs);
 
-	if (j->in.eof || !j->x.conn || j->in.written < window / 4)
+	if (window > JOB_WINDOW_IN)
+		window = JOB_WINDOW_IN;
+	if (j->in.eof || !j->x.conn || used > window - window / 4)
 		return;
-	f.credit = j->in.written;
-	/* A smaller share than before: what was sent is not all given back. */
-	if (j->in.allowed + f.credit > window)
-		f.credit = j->in.allowed < window ? window - j->in.allowed : 0;
-	j->in.written = 0;
-	if (!f.credit)
-		return;
+	f.credit = window - used;
 	j->in.allowed += f.credit;
 	conn_send(j->x.conn, &f, NULL, 0, NULL, 0);
 }
@@ -295,8 +293,6 @@ static ssize_t write_in(struct job *j, const void *data, size_t len)
 	while (n < 0 && errno == EINTR);
 	if (n < 0 && errno == EAGAIN)
 		return 0;
-	if (n > 0)
-		j->in.written += (u32)n;
 	return n;
 }
 
@@ -611,7 +607,7 @@ static void on_started(void *arg, u64 id, pid_t pid)
 	f = (struct frame){ .type = MSG_JOB_STARTED, .tag = j->x.tag,
 			    .flags = FRAME_REPLY | (j->kept ? 0 : FRAME_MORE) };
 	if (!j->kept) {
-		f.credit = JOB_WINDOW_FIRST;
+		f.credit = JOB_WINDOW_IN;
 		if (f.credit > jobs_window(js))
 			f.credit = jobs_window(js);
 		j->in.allowed = f.credit;

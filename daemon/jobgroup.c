@@ -506,6 +506,10 @@ static u32 walk(struct jobgroup *g, int sig)
 
 void jobgroup_kill(struct jobgroup *g)
 {
+	/* Linux 6.18 kills at birth what clone3() puts into a cgroup that was
+	 * ever killed, so such a one is not given to another job.
+	 */
+	g->killed = true;
 	if (g->dir_fd >= 0)
 		kill_cgroup(g->dir_fd);
 	else if (g->leader > 0)
@@ -557,7 +561,8 @@ void jobgroup_give_back(struct jobgroup *g)
 
 	if (g->dir_fd < 0)
 		return;
-	if (g->kind == 's' && own.kept_count < SLOTS_KEPT && jobgroup_empty(g)) {
+	if (g->kind == 's' && !g->killed && own.kept_count < SLOTS_KEPT &&
+	    jobgroup_empty(g)) {
 		own.kept[own.kept_count].slot = g->slot;
 		own.kept[own.kept_count].dir_fd = g->dir_fd;
 		own.kept[own.kept_count].events_fd = g->events_fd;

@@ -22,6 +22,7 @@ struct jobgroup {
 	int events_fd; /* its cgroup.events */
 	u32 slot;
 	char kind; /* 's' slot, 'l' limited, 'd' detached */
+	bool killed; /* its cgroup must not be used again */
 	pid_t leader;
 	u64 job;
 	char mark[96]; /* "VIRGO_JOB=..." of its environment */

@@ -412,6 +412,8 @@ Test(spawn, signals_and_kills)
 	spawner_kill(spawner, 2);
 	UNTIL(seen[2].over);
 	cr_assert_eq(WTERMSIG(seen[2].exit.status), SIGKILL);
+	/* A cgroup that was killed once would kill what is born in it. */
+	cr_assert_str_eq(RUN(.argv = SH("echo next")), "next\n");
 }
 
 /* Processes whose command line holds @mark. */
