@@ -19,7 +19,7 @@
 #
 # net_up NODE...         makes the nodes (bare: no virgod)
 # cloud_up NODE...       net_up, then a cloud: the first node is the home node,
-#                        the others join; a virgod runs in each and knows all
+#                        the others join; a virgod runs in each and sees all up
 # node_join NODE HOME    makes NODE a node of HOME's cloud and starts its virgod
 # on NODE CMD...         runs CMD in the node as root; printed as [NODE] CMD
 # on_as USER NODE CMD... the same as user USER (make one by: on NODE useradd -m ann)
@@ -407,14 +407,14 @@ node_join() {
 	node_start "$1"
 }
 
-# Whether @1 knows each of the other nodes.
+# Whether @1 sees each of the other nodes up.
 net_sees() {
 	local seer=$1 table node
 
 	shift
-	table=$(on "$seer" virgo node list)
+	table=$(on "$seer" virgo status)
 	for node; do
-		grep -Eq "^$node( |\$)" <<< "$table" || return 1
+		grep -Eq "^$node +up( |\$)" <<< "$table" || return 1
 	done
 }
 
