@@ -4,6 +4,8 @@
 
 #include <arpa/inet.h>
 
+#include "conf.h"
+
 static int bad(struct failure *f, const char *text, size_t len,
 	       const char *why)
 {
@@ -133,4 +135,18 @@ int advertised_list(const char *text, u16 default_port, char *out, size_t size,
 	if (ret < 0)
 		return ret;
 	return len ? 0 : bad(f, "", 0, "none given");
+}
+
+int advertised_join(const struct conf_list *l, char *out)
+{
+	size_t len = 0;
+
+	out[0] = '\0';
+	for (u32 i = 0; i < l->count; i++) {
+		if (len + strlen(l->items[i]) + 1 > ADVERTISED_LIST_MAX)
+			return -E2BIG;
+		len += (size_t)sprintf(out + len, "%s%s", i ? "," : "",
+				       l->items[i]);
+	}
+	return 0;
 }

@@ -37,4 +37,8 @@ void advertised_print(const struct advertised *a, char *out);
 int advertised_list(const char *text, u16 default_port, char *out, size_t size,
 		 struct failure *f);
 
+struct conf_list;
+/* The list with commas between, into ADVERTISED_LIST_MAX + 1 bytes; -E2BIG. */
+int advertised_join(const struct conf_list *l, char *out);
+
 #endif

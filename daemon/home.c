@@ -15,9 +15,11 @@
 
 #include "address.h"
 #include "advertise.h"
+#include "audit.h"
 #include "home_impl.h"
 #include "log.h"
 #include "node_name.h"
+#include "policy.h"
 #include "replica.h"
 #include "service.h"
 #include "token.h"
@@ -82,19 +84,47 @@ static size_t invitations_sweep(const struct catalog *c,
 
 s64 home_life_s(const struct node *n)
 {
-	return CERTIFICATE_LIFE_S;
+	return n->policy ?
+		       (s64)policy_conf(n->policy)->cloud_certificate_life_ms /
+			       1000 :
+		       CERTIFICATE_LIFE_S;
+}
+
+static bool is_administrator(const struct node *n, const char *name)
+{
+	const struct conf_list *l =
+		&policy_conf(n->policy)->cloud_administrators;
+
+	return conf_list_has(l, name) || conf_list_has(l, "*");
 }
 
 bool home_allows(struct request *r, const char *what)
 {
+	struct failure f;
 	const char *home = catalog_head(r->node->catalog)->home;
 
-	if (!r->peer)
+	if (!r->peer || is_administrator(r->node, r->peer))
 		return true;
-	request_fail(r, -EACCES, what, NULL,
-		     "only root on the home node %s may do this, not %s", home,
-		     r->peer);
+	failure_set(&f, -EACCES, what,
+		    "it there, or name this node in 'administrators' of "
+		    "[cloud] in the home node's virgo_cloud.conf",
+		    "only root on the home node %s may do this, not %s", home,
+		    r->peer);
+	home_audit(r, what, "-", &f);
+	request_fail_with(r, &f);
 	return false;
+}
+
+void home_audit(const struct request *r, const char *action,
+		const char *object, const struct failure *f)
+{
+	bool joiner = r->from == FROM_JOINER;
+
+	audit_write_failure(r->node->audit,
+			    r->peer ? r->peer :
+			    joiner  ? "-" :
+				      r->node->local.node,
+			    joiner ? "-" : "root", action, object, f);
 }
 
 int home_ready(const struct node *n, struct failure *f)
@@ -171,6 +201,7 @@ static void serve_invite(struct request *r)
 		request_fail_with(r, &f);
 		return;
 	}
+	home_audit(r, "invite", *name ? name : "-", NULL);
 	token_print(&t, text);
 	request_reply(r, INVITED, invited,
 		      (&(struct msg_invited){ .token = span_of(text),
@@ -408,6 +439,7 @@ static void serve_join(struct request *r)
 			ret = join_answer(&j, &f);
 	}
 	blob_free(&j.issued.pem);
+	home_audit(r, "join", *j.name ? j.name : "-", ret < 0 ? &f : NULL);
 	if (ret < 0) {
 		log_notice("a join was refused: %s", f.what);
 		request_fail_with(r, &f);

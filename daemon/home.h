@@ -36,6 +36,10 @@ bool home_allows(struct request *r, const char *what);
  */
 int home_ready(const struct node *n, struct failure *f);
 
+/* Writes a change, or its refusal (@f; NULL when done), to the audit log. */
+void home_audit(const struct request *r, const char *action,
+		const char *object, const struct failure *f);
+
 /* volumes.c */
 void volumes_serve(struct node *n);
 

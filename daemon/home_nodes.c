@@ -114,6 +114,8 @@ static void serve_node_change(struct request *r)
 	}
 	ret = remove ? node_remove(n, row, name, &f) :
 		       node_drain(n, row, drain, &f);
+	home_audit(r, remove ? "remove" : drain ? "drain" : "undrain", name,
+		   ret < 0 ? &f : NULL);
 	if (ret < 0) {
 		request_fail_with(r, &f);
 		return;

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "backup.h"
+#include "conf_cloud.h"
 #include "home.h"
 #include "node_name.h"
 #include "setup.h"
@@ -28,6 +29,7 @@ static const char help[] =
 
 struct making {
 	const struct setup *setup;
+	struct conf_cloud conf;
 	struct state_new state;
 	struct authority *authority;
 	struct catalog *catalog;
@@ -49,7 +51,8 @@ static int make_identity(struct making *m, struct failure *f)
 	const struct issue want = { .name = m->setup->word,
 				    .cloud = m->setup->cloud,
 				    .now_s = (s64)time(NULL),
-				    .life_s = CERTIFICATE_LIFE_S };
+				    .life_s = (s64)m->conf.cloud_certificate_life_ms /
+					      1000 };
 	struct blob request = { 0 }, key = { 0 };
 	int ret = authority_create(&m->authority, m->setup->cloud, f);
 
@@ -153,7 +156,9 @@ static int make(struct making *m, struct failure *f)
 	if (!ret)
 		ret = node_name_check(s->cloud, f);
 	if (!ret)
-		ret = setup_addresses(s, m->addresses, &port, f);
+		ret = setup_conf(s, &m->conf, f);
+	if (!ret)
+		ret = setup_addresses(s, &m->conf, m->addresses, &port, f);
 	if (!ret)
 		ret = state_begin(&m->state, s->state, f);
 	if (!ret)
@@ -206,9 +211,11 @@ int init_main(int argc, char **argv)
 		failure_print(&f, stderr);
 	} else {
 		report(m);
+		setup_keep_options(&s);
 		setup_start(&s);
 	}
 	authority_free(m->authority);
+	conf_free(&m->conf);
 	blob_free(&m->key);
 	blob_free(&m->issued.pem);
 	explicit_bzero(m->passphrase, sizeof(m->passphrase));

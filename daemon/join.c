@@ -15,6 +15,7 @@
 
 #include "address.h"
 #include "catalog.h"
+#include "conf_cloud.h"
 #include "conn.h"
 #include "log.h"
 #include "node_name.h"
@@ -231,6 +232,7 @@ static void on_timeout(struct timer *t)
 static int prepare(struct joiner *j, struct failure *f)
 {
 	const struct setup *s = j->setup;
+	struct conf_cloud conf;
 	char host[256];
 	u16 port;
 	int ret = token_parse(&j->token, s->word, f);
@@ -246,7 +248,11 @@ static int prepare(struct joiner *j, struct failure *f)
 		node_name_near(host, j->name);
 	}
 	if (!ret)
-		ret = setup_addresses(s, j->advertise, &port, f);
+		ret = setup_conf(s, &conf, f);
+	if (!ret) {
+		ret = setup_addresses(s, &conf, j->advertise, &port, f);
+		conf_free(&conf);
+	}
 	if (!ret)
 		ret = state_begin(&j->state, s->state, f);
 	if (!ret)
@@ -316,6 +322,7 @@ int join_main(int argc, char **argv)
 	} else {
 		printf("This machine is '%s', a node of the cloud of '%s'.\n",
 		       j->name, j->token.home);
+		setup_keep_options(&s);
 		setup_start(&s);
 	}
 	blob_free(&j->key);

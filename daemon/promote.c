@@ -243,6 +243,7 @@ static void serve_backup(struct request *r, const struct msg_promote *m)
 				  &f);
 	if (h->promotion && h->promotion->conn == r->conn)
 		promotion_drop(h);
+	home_audit(r, "promote", r->node->local.node, ret ? &f : NULL);
 	if (ret)
 		request_fail_with(r, &f);
 	else
@@ -442,6 +443,7 @@ static void serve_handover(struct request *r, const char *heir)
 	}
 	o->conn = conn_get(r->conn);
 	o->tag = r->frame->tag;
+	home_audit(r, "promote", heir, NULL);
 }
 
 static void serve_promote(struct request *r)

@@ -163,64 +163,64 @@ static void own_addresses(u16 port, char *out)
 		sprintf(out, "127.0.0.1:%u", port);
 }
 
-/* virgo_cloud.conf, or its defaults. */
-static int read_conf(const struct setup *s, struct conf_cloud *conf,
-		     struct failure *f)
+static void conf_path(const struct setup *s, char *out, size_t size)
 {
-	struct conf_report *report = malloc(sizeof(*report));
-	char path[PATH_MAX];
-	char dir[PATH_MAX - 32];
+	char dir[STATE_PATH_MAX];
+
+	where_conf_dir(s->conf_dir, s->state, dir, sizeof(dir));
+	snprintf(out, size, "%s/%s", dir, conf_cloud_schema.file);
+}
+
+int setup_conf(const struct setup *s, struct conf_cloud *out,
+	       struct failure *f)
+{
+	char path[STATE_PATH_MAX + 32];
+	struct conf_report report;
 	int ret;
 
-	if (!report)
-		return failure_set(f, -ENOMEM, "virgo_cloud.conf", NULL,
-				   "out of memory");
-	where_conf_dir(s->conf_dir, s->state, dir, sizeof(dir));
-	snprintf(path, sizeof(path), "%s/%s", dir, conf_cloud_schema.file);
-	ret = conf_read(&conf_cloud_schema, path, conf, report);
+	conf_path(s, path, sizeof(path));
+	ret = conf_read(&conf_cloud_schema, path, out, &report);
 	if (ret == -ENOENT)
-		ret = conf_parse(&conf_cloud_schema, path, "", 0, conf, report);
-	if (ret)
-		conf_report_failure(report, ret, f);
-	free(report);
-	return ret;
+		ret = conf_parse(&conf_cloud_schema, path, "", 0, out,
+				 &report);
+	return ret ? conf_report_failure(&report, ret, f) : 0;
 }
 
-/* Port and addresses where the command line gives none; @out is left empty if
- * the file gives none either.
- */
-static int configured(const struct setup *s, char *out, u16 *port,
-		      struct failure *f)
+void setup_keep_options(const struct setup *s)
 {
-	struct conf_cloud conf;
-	char list[ADDRESS_MAX * 300] = "";
-	size_t at = 0;
-	int ret = read_conf(s, &conf, f);
+	char path[STATE_PATH_MAX + 32];
+	FILE *out;
 
-	if (ret)
-		return ret;
-	*port = (u16)conf.node_port;
-	for (u32 i = 0; i < conf.node_advertise.count; i++)
-		at += (size_t)snprintf(list + at, sizeof(list) - at, "%s%s",
-				       i ? "," : "",
-				       conf.node_advertise.items[i]);
-	conf_free(&conf);
-	*out = '\0';
-	if (at && !s->advertise)
-		ret = advertised_list(list, *port, out,
-				      ADVERTISED_LIST_MAX + 1, f);
-	return ret;
+	if (!s->port && !s->advertise)
+		return;
+	conf_path(s, path, sizeof(path));
+	*strrchr(path, '/') = '\0';
+	mkdir(path, 0755);
+	conf_path(s, path, sizeof(path));
+	out = fopen(path, "wxe");
+	if (!out) {
+		printf("See that %s has under [node]:%s%s%s%s\n", path,
+		       s->port ? " port = " : "", s->port ? s->port : "",
+		       s->advertise ? " advertise = " : "",
+		       s->advertise ? s->advertise : "");
+		return;
+	}
+	fputs("[node]\n", out);
+	if (s->port)
+		fprintf(out, "port = %s\n", s->port);
+	if (s->advertise)
+		fprintf(out, "advertise = %s\n", s->advertise);
+	fclose(out);
 }
 
-int setup_addresses(const struct setup *s, char *out, u16 *port,
-		    struct failure *f)
+int setup_addresses(const struct setup *s, const struct conf_cloud *conf,
+		    char *out, u16 *port, struct failure *f)
 {
+	char listed[ADVERTISED_LIST_MAX + 1];
 	char *end;
 	long v;
-	int ret = configured(s, out, port, f);
 
-	if (ret)
-		return ret;
+	*port = (u16)conf->node_port;
 	if (s->port) {
 		v = strtol(s->port, &end, 10);
 		if (*end || v < 1 || v > 65535)
@@ -231,8 +231,14 @@ int setup_addresses(const struct setup *s, char *out, u16 *port,
 	if (s->advertise)
 		return advertised_list(s->advertise, *port, out,
 				       ADVERTISED_LIST_MAX + 1, f);
-	if (!*out)
-		own_addresses(*port, out);
+	if (conf->node_advertise.count) {
+		if (advertised_join(&conf->node_advertise, listed))
+			return failure_set(f, -E2BIG, "advertise", "fewer",
+					   "too many addresses");
+		return advertised_list(listed, *port, out,
+				       ADVERTISED_LIST_MAX + 1, f);
+	}
+	own_addresses(*port, out);
 	return 0;
 }
 
@@ -291,9 +297,7 @@ void setup_start(const struct setup *s)
 			return;
 	}
 	if (strcmp(s->state, VIRGO_DEFAULT_STATE))
-		printf("Start it: sudo virgod --state %s%s%s\n", s->state,
-		       s->port ? " --port " : "", s->port ? s->port : "");
+		printf("Start it: sudo virgod --state %s\n", s->state);
 	else
-		printf("Start it: sudo virgod%s%s\n", s->port ? " --port " : "",
-		       s->port ? s->port : "");
+		puts("Start it: sudo virgod");
 }

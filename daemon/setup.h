@@ -13,14 +13,16 @@
 struct setup {
 	const char *state;
 	const char *conf_dir; /* NULL for the default */
-	const char *advertise; /* NULL: the machine's own addresses */
-	const char *port; /* NULL: VIRGO_PORT */
+	const char *advertise; /* NULL: as configured, else its own */
+	const char *port; /* NULL: the configured one */
 	const char *word; /* init: the node's name; join: the invitation */
 	const char *cloud; /* init */
 	const char *passphrase_file; /* init, backup, promote */
 	const char *name; /* join */
 	const char *backup; /* promote */
 };
+
+struct conf_cloud;
 
 int init_main(int argc, char **argv);
 int join_main(int argc, char **argv);
@@ -39,9 +41,18 @@ int setup_parse(struct setup *s, int argc, char **argv, const char *help,
  */
 int setup_passphrase(const struct setup *s, bool twice, char *out,
 		     struct failure *f);
+/* virgo_cloud.conf, or its defaults, where the options do not say otherwise; free
+ * it with conf_free().
+ */
+int setup_conf(const struct setup *s, struct conf_cloud *out,
+	       struct failure *f);
+/* Makes a virgo_cloud.conf with the port and addresses of the options, so that
+ * virgod finds them; or says what to write into the one that is there.
+ */
+void setup_keep_options(const struct setup *s);
 /* The list to announce, in full form, into ADVERTISED_LIST_MAX + 1 bytes. */
-int setup_addresses(const struct setup *s, char *out, u16 *port,
-		    struct failure *f);
+int setup_addresses(const struct setup *s, const struct conf_cloud *conf,
+		    char *out, u16 *port, struct failure *f);
 /* Makes the folder of the default volume and gives its absolute path. */
 int setup_export(const struct setup *s, char *out, size_t size,
 		 struct failure *f);

@@ -208,6 +208,7 @@ static void serve_volume_change(struct request *r)
 	else
 		ret = failure_set(&f, -EOPNOTSUPP, "volume", NULL,
 				  "the home node does not know this change");
+	home_audit(r, "volume", c.name, ret < 0 ? &f : NULL);
 	if (ret < 0)
 		request_fail_with(r, &f);
 	else

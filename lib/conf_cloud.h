@@ -22,6 +22,13 @@
 	K(node, seeds, ADDRESSES, (16), "",                                    \
 	  "Addresses of other nodes of the cloud, asked when no node answers " \
 	  "under the addresses that the catalog has.")                         \
+	K(cloud, certificate_life, DURATION, (10000, 31536000000), "30d",      \
+	  "Life of the certificates that this node issues while it is the "    \
+	  "home node. Nodes renew theirs when two thirds of it have passed.")  \
+	K(cloud, administrators, LIST, (256), "",                              \
+	  "Nodes whose root may do what root of the home node may (* is every "\
+	  "node): invite, remove and drain nodes, change others' volumes, "    \
+	  "move the home. Counts on the home node.")                           \
 	M(allow, NODE, USERS, (256),                                           \
 	  "Which users of a node may use this one. NODE is a node's name, or " \
 	  "* for every node that has no line of its own; users are names on "  \
