@@ -28,6 +28,9 @@ int verb_init(const struct globals *g, int argc, char **argv);
 int verb_invite(const struct globals *g, int argc, char **argv);
 int verb_join(const struct globals *g, int argc, char **argv);
 int verb_leave(const struct globals *g, int argc, char **argv);
+int verb_mount(const struct globals *g, int argc, char **argv);
+int verb_umount(const struct globals *g, int argc, char **argv);
+int verb_volume(const struct globals *g, int argc, char **argv);
 int verb_node(const struct globals *g, int argc, char **argv);
 int verb_status(const struct globals *g, int argc, char **argv);
 

@@ -5,7 +5,9 @@
  */
 #include "ops.h"
 
+#include <limits.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "volumes.h"
 
@@ -178,27 +180,111 @@ static void made(void *arg, int err)
 	volumes_refresh(mount_of(t->req), &t->waiter);
 }
 
+/* The folder of a volume made here: for all users, like what every node shows
+ * by default. 0 or -errno.
+ */
+static int make_folder(struct mount *m, const char *name, char *path, size_t size)
+{
+	size_t len;
+
+	if (name[0] == '.' ||
+	    snprintf(path, size, "%s/volumes", m->state) >= (int)size - 65)
+		return -EINVAL;
+	if (mkdir(path, 0755) && errno != EEXIST)
+		return -errno;
+	len = strlen(path);
+	snprintf(path + len, size - len, "/%s", name);
+	if ((mkdir(path, 0700) || chmod(path, 01777)) && errno != EEXIST)
+		return -errno;
+	return 0;
+}
+
 void root_mkdir(fuse_req_t req, const char *name)
 {
+	struct mount *m = mount_of(req);
+	char path[PATH_MAX];
 	struct root_task *t;
+	int err;
 
-	if (strlen(name) > 63) {
-		op_error(req, -ENAMETOOLONG);
+	if (volumes_find(m, name) || strlen(name) > 63) {
+		op_error(req, strlen(name) > 63 ? -ENAMETOOLONG : -EEXIST);
+		return;
+	}
+	err = make_folder(m, name, path, sizeof(path));
+	if (err) {
+		op_error(req, err);
 		return;
 	}
 	t = task_new(req, name, lookup_ready);
 	if (t)
-		volumes_change(mount_of(req), "create", name, made, t);
+		volumes_change(m, "create", name, path, made, t);
 }
 
 static void removed(void *arg, int err)
 {
-	op_error(arg, err);
+	struct root_task *t = arg;
+	char path[PATH_MAX];
+
+	/* What mkdir made, if it was made here; anything else is left alone. */
+	if (!err && snprintf(path, sizeof(path), "%s/volumes/%s",
+			     mount_of(t->req)->state, t->name) <
+			    (int)sizeof(path))
+		rmdir(path);
+	op_error(t->req, err);
+	free(t);
+}
+
+/* Goes on only with a listing of nothing but dots. */
+static void done_emptiness(struct call *c, int err, const u8 *payload, u32 len)
+{
+	struct root_task *t = c->memory;
+	struct msg_file_listing m;
+	struct rec_dir_entry e;
+	struct rcursor list;
+
+	c->memory = NULL;
+	if (!err && msg_file_listing_decode(&m, payload, len))
+		err = -EPROTO;
+	if (!err) {
+		list = rcursor_of(m.entries.data, m.entries.len);
+		while (!err && rec_dir_entry_next(&list, &e) > 0)
+			if (!span_equal(e.name, span_of(".")) &&
+			    !span_equal(e.name, span_of("..")))
+				err = -ENOTEMPTY;
+	}
+	if (err) {
+		op_error(t->req, err);
+		free(t);
+		return;
+	}
+	fuse_req_interrupt_func(t->req, NULL, NULL);
+	volumes_change(mount_of(t->req), "remove", t->name, NULL, removed, t);
 }
 
 void root_rmdir(fuse_req_t req, const char *name)
 {
-	volumes_change(mount_of(req), "remove", name, removed, req);
+	struct volume *v = volumes_find(mount_of(req), name);
+	struct msg_file_readdir m = { .bytes_max = 4096 };
+	struct root_task *t;
+	struct call *c;
+
+	if (!v || !v->root) {
+		op_error(req, v ? -EBUSY : -ENOENT);
+		return;
+	}
+	t = task_new(req, name, NULL);
+	if (!t)
+		return;
+	m.handle = inode_handle(v->root);
+	c = call_make(v, FILE_READDIR, file_readdir, MSG_FILE_LISTING, &m);
+	if (c) {
+		c->memory = t;
+		c->named = true;
+		c->done = done_emptiness;
+	} else {
+		free(t);
+	}
+	op_start(req, c);
 }
 
 /* Listing. The place in a listing is the slot of a volume, plus two for the

@@ -24,9 +24,12 @@ void volumes_load(struct mount *m);
 void volumes_refresh(struct mount *m, struct waiter *w);
 /* NULL when no volume of that name is listed. */
 struct volume *volumes_find(struct mount *m, const char *name);
-/* Asks virgod to "create" or "remove" a volume; @done gets 0 or -errno. */
+/* Asks virgod to "create" a volume of this node in folder @path, or to "remove"
+ * one (@path NULL); @done gets 0 or -errno.
+ */
 void volumes_change(struct mount *m, const char *action, const char *name,
-		    void (*done)(void *arg, int err), void *arg);
+		    const char *path, void (*done)(void *arg, int err),
+		    void *arg);
 void volumes_free(struct mount *m);
 
 #endif
