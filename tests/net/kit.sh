@@ -105,8 +105,13 @@ net_processes() {
 	return 0
 }
 
+# The cgroups of virgo-spawn with number @1, which cannot remove them any more.
+net_remove_cgroups() {
+	find /sys/fs/cgroup -depth -type d -path "*/virgo-$1*" -exec rmdir {} +
+}
+
 net_cleanup() {
-	local status=$1 p log end
+	local status=$1 p log end spawns=()
 
 	trap - EXIT ERR INT TERM
 	[ "$BASHPID" = "$NET_SELF" ] || exit "$status"
@@ -119,6 +124,9 @@ net_cleanup() {
 			tail -n 25 "$log" >&3
 		done
 	fi
+	for p in $(net_processes); do
+		[ "$(cat "/proc/$p/comm")" = virgo-spawn ] && spawns+=("$p")
+	done
 	end=$((SECONDS + 10))
 	while :; do
 		p=$(net_processes)
@@ -136,6 +144,9 @@ net_cleanup() {
 		sleep 0.05
 	done
 	wait
+	for p in "${spawns[@]}"; do
+		net_remove_cgroups "$p"
+	done
 	rm -rf --one-file-system "$NET_DIR"
 	exit "$status"
 }
