@@ -128,8 +128,10 @@ static int make_room(struct client *c, size_t need)
 	return 0;
 }
 
-/* Reads until a whole frame stands at the start: 1, 0 at the end, -errno. */
-static int fill(struct client *c, struct frame *f)
+/* Reads until a whole frame stands at the start: 1, 0 at the end, -errno. @how:
+ * of recv().
+ */
+static int fill(struct client *c, struct frame *f, int how)
 {
 	for (;;) {
 		size_t need;
@@ -143,7 +145,7 @@ static int fill(struct client *c, struct frame *f)
 		ret = make_room(c, need);
 		if (ret)
 			return ret;
-		n = recv(c->fd, c->buf + c->end, c->size - c->end, 0);
+		n = recv(c->fd, c->buf + c->end, c->size - c->end, how);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
@@ -161,10 +163,11 @@ static int answer_ping(struct client *c, const struct frame *f, const u8 *p)
 	return client_send(c, &pong, p, f->length, NULL, 0);
 }
 
-int client_recv(struct client *c, struct frame *f, const u8 **payload)
+static int take_frame(struct client *c, struct frame *f, const u8 **payload,
+		      int how)
 {
 	for (;;) {
-		int ret = fill(c, f);
+		int ret = fill(c, f, how);
 
 		if (ret <= 0)
 			return ret;
@@ -176,6 +179,16 @@ int client_recv(struct client *c, struct frame *f, const u8 **payload)
 		if (ret)
 			return ret;
 	}
+}
+
+int client_recv(struct client *c, struct frame *f, const u8 **payload)
+{
+	return take_frame(c, f, payload, 0);
+}
+
+int client_try_recv(struct client *c, struct frame *f, const u8 **payload)
+{
+	return take_frame(c, f, payload, MSG_DONTWAIT);
 }
 
 static int greet(struct client *c, struct failure *f, const char *path)

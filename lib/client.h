@@ -29,6 +29,8 @@ int client_send(struct client *c, const struct frame *f, const void *head,
  * until the next call. 1, 0 at the end of the stream, or a negative errno.
  */
 int client_recv(struct client *c, struct frame *f, const u8 **payload);
+/* The same without waiting: -EAGAIN while no whole frame has come. */
+int client_try_recv(struct client *c, struct frame *f, const u8 **payload);
 /* True when client_recv() would find a whole frame without reading. */
 bool client_pending(const struct client *c);
 /* One request, one reply of type @want (else @f is filled from MSG_ERROR or

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What stands behind a descriptor of libvirgo (a job or an open file), found by
+ * its number in one table of the process; and the failure that virgo_strerror()
+ * tells. The table's lock is held only to look up; an object in use is kept alive
+ * by its references while another thread closes it.
+ */
+#ifndef VIRGO_LIB_OBJECT_H
+#define VIRGO_LIB_OBJECT_H
+
+#include "client.h"
+
+struct object;
+
+struct object_ops {
+	ssize_t (*read)(struct object *o, void *buf, size_t len);
+	ssize_t (*write)(struct object *o, const void *buf, size_t len);
+	/* The descriptor is being closed: 0 or -errno for the caller. Threads
+	 * that wait on the object must give up; none comes any more.
+	 */
+	int (*close)(struct object *o);
+	/* The last reference is gone. */
+	void (*free)(struct object *o);
+};
+
+struct object {
+	const struct object_ops *ops;
+	int refs; /* atomic */
+	int fd; /* its number, and its own to close; -1: none */
+};
+
+/* Puts @o, whose single reference becomes the table's, under number @fd. A stale
+ * object there (somebody used close(2) on its descriptor) is dropped. -ENOMEM.
+ */
+int object_add(struct object *o, int fd);
+/* A reference; NULL with errno EBADF, or @wrong if it is not of kind @ops (NULL:
+ * any).
+ */
+struct object *object_get(int fd, const struct object_ops *ops, int wrong);
+void object_put(struct object *o);
+
+/* Notes a failure for virgo_strerror(), sets errno and gives -1. @f->code is
+ * negative.
+ */
+int api_fail(const struct failure *f);
+/* The same from parts; @code is a negative errno. */
+int api_fail_with(int code, const char *object, const char *remedy,
+		  const char *what_fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+/* @ret, or what api_fail_with() gives for a negative one. */
+ssize_t api_result(ssize_t ret, const char *object);
+
+/* Connects to the virgod that virgo_set_state() names. */
+int api_connect(struct client **out, struct failure *f);
+
+#endif

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libvirgo: run programs on other nodes of the cloud and use their files, from
+ * C and C++. Link with -lvirgo (pkg-config virgo). Manual: libvirgo(3).
+ *
+ * Everything goes through the virgod of this machine, over its unix socket; the
+ * caller is who the kernel says it is. Objects are descriptors: a job's is one
+ * that poll(2), select(2) and epoll(7) understand. Descriptors of this library
+ * are used with its functions only and closed with virgo_close(), not close(2).
+ *
+ * Errors: functions give -1 (or as said) and set errno; virgo_strerror() then
+ * says what failed, where, and what to try. Strings are copied; nothing given to
+ * a function must outlive the call. Structs come with their size, so that a
+ * program and a library of different versions agree: fields that the library
+ * does not know yet must be zero (else E2BIG), those that the program does not
+ * know are left out.
+ *
+ * Threads: any function from any thread, also on the same descriptor; a call
+ * that blocks keeps no other from going on. After fork(2) the child must not use
+ * the parent's descriptors. A blocking call that a signal interrupts before
+ * anything moved fails with EINTR.
+ */
+#ifndef VIRGO_H
+#define VIRGO_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
+/* --- errors and where virgod is --- */
+
+/* The last failure of the calling thread; texts are valid until its next call
+ * of this library. All are "" while nothing has failed.
+ */
+struct virgo_failure {
+	int code; /* an errno value; 0: none yet */
+	const char *object; /* "run on beta" */
+	const char *what; /* "no user 'ann' there" */
+	const char *remedy; /* "create it, or map it with idmap"; may be "" */
+};
+const struct virgo_failure *virgo_last_failure(void);
+
+/* The same in one line: "object: what. Try: remedy". Never NULL. */
+const char *virgo_strerror(void);
+
+/* The version of the library, "0.1.0". */
+const char *virgo_version(void);
+
+/* From now on, in the whole process, virgod is the one whose state folder is
+ * @dir; NULL: as at the start, $VIRGO_STATE or /var/lib/virgo. ENAMETOOLONG.
+ */
+int virgo_set_state(const char *dir);
+
+/* --- jobs --- */
+
+enum virgo_clone_flags {
+	VIRGO_CLONE_PTY = 1 << 0, /* a terminal instead of three pipes */
+	VIRGO_CLONE_DETACH = 1 << 1, /* lives on without its descriptor */
+	/* Neither virgo_clone() nor calls on its descriptor wait for the other
+	 * node: EAGAIN instead.
+	 */
+	VIRGO_CLONE_NONBLOCK = 1 << 2,
+	VIRGO_CLONE_NO_STDIN = 1 << 3, /* the program reads end of file */
+	VIRGO_CLONE_NO_STDOUT = 1 << 4, /* its output is thrown away */
+	VIRGO_CLONE_NO_STDERR = 1 << 5,
+	VIRGO_CLONE_UMASK = 1 << 6, /* args.umask counts; else the node's own */
+};
+
+/* All that is not needed is 0 or NULL. */
+struct virgo_clone_args {
+	uint64_t flags; /* enum virgo_clone_flags */
+	uint64_t timeout_ms; /* then SIGTERM, and SIGKILL 2 s later; 0: none */
+	uint64_t memory_bytes; /* limit of the whole job; 0: none */
+	uint32_t cpu_ppm; /* limit, millionths of one CPU; 0: none */
+	uint32_t pids; /* limit; 0: none */
+	const char *node; /* NULL: the best by policy */
+	const char *policy; /* for that choice, as --policy of virgo run */
+	const char *const *argv; /* ends with NULL; argv[0] is looked up there */
+	const char *const *env; /* "NAME=VALUE" added to the user's there */
+	/* NULL: the caller's directory if that is under /virgo, else home. */
+	const char *cwd;
+	const char *term; /* with PTY: $TERM there; NULL: the caller's */
+	uint16_t rows, cols; /* with PTY: its window; 0: 24 by 80 */
+	uint32_t umask;
+};
+
+/*
+ * Starts a program on a node, as the user of the same name there. Gives a
+ * descriptor (close-on-exec), which poll(2) reports as readable when there is
+ * output that was not read yet, end of an output, or the end of the job. The
+ * program dies with the descriptor, unless detached.
+ *
+ * Without NONBLOCK it returns when the program runs, or fails as execve(2) there
+ * would: ENOENT no such program, ENOEXEC it cannot be executed there. With
+ * NONBLOCK those come as the job's result.
+ *
+ * EINVAL unknown flag, no argv, a size smaller than the first version's; E2BIG
+ * unknown fields are set; ECONNREFUSED, ENOENT virgod does not run here; EACCES,
+ * EPERM refused there; EHOSTDOWN, ETIMEDOUT, ECONNRESET the node is not there,
+ * and what else virgo_strerror() explains.
+ */
+int virgo_clone(const struct virgo_clone_args *args, size_t size);
+
+/* Follows the output of the detached job @job of @node (NULL: this one) from its
+ * start. @flags: NONBLOCK, NO_STDOUT, NO_STDERR. Closing leaves the job alone.
+ */
+int virgo_attach(const char *node, uint64_t job, uint64_t flags);
+
+struct virgo_job_info {
+	uint64_t job; /* its number on the node, as in virgo ps */
+	uint32_t pid; /* there */
+	uint32_t reserved;
+	char node[64];
+};
+/* EAGAIN while it has not started (NONBLOCK). */
+int virgo_job_info(int fd, struct virgo_job_info *info, size_t size);
+
+enum virgo_stream { VIRGO_STDIN, VIRGO_STDOUT, VIRGO_STDERR };
+
+/*
+ * Reads up to @len bytes of the program's VIRGO_STDOUT or VIRGO_STDERR; blocks
+ * until there is one. 0 at the end of the stream, and for ever after. EAGAIN
+ * with NONBLOCK.
+ *
+ * Output of the other stream that arrives meanwhile is kept for later reads, so
+ * one stream can be read to its end and then the other. That keeps at most
+ * VIRGO_KEEP_MAX bytes: beyond, a call that could only wait for ever fails with
+ * ENOBUFS. NONBLOCK reads keep little: such a caller reads both streams, or has
+ * one thrown away by NO_STDOUT or NO_STDERR.
+ */
+ssize_t virgo_job_read(int fd, enum virgo_stream stream, void *buf, size_t len);
+enum { VIRGO_KEEP_MAX = 64 << 20 };
+
+/*
+ * Writes to the program's stdin. Blocks until all was taken; with NONBLOCK takes
+ * what it can at once, EAGAIN when that is nothing (virgo_job_ready() says when
+ * there is room). EPIPE when the program has closed its stdin or has ended; no
+ * SIGPIPE. ENOBUFS as for virgo_job_read(), when the program waits for its
+ * output to be read.
+ */
+ssize_t virgo_job_write(int fd, const void *buf, size_t len);
+
+/* The program reads end of file on stdin after what was written. */
+int virgo_job_eof(int fd);
+
+/* Sends signal @sig to all processes of the job. 0 also if it just ended. */
+int virgo_job_signal(int fd, int sig);
+
+/* The window of its terminal has changed. */
+int virgo_job_resize(int fd, unsigned int rows, unsigned int cols);
+
+enum virgo_ready {
+	VIRGO_READY_STDIN = 1 << 0, /* virgo_job_write() would take something */
+	VIRGO_READY_STDOUT = 1 << 1, /* a read would not wait */
+	VIRGO_READY_STDERR = 1 << 2,
+	VIRGO_READY_EXIT = 1 << 3, /* virgo_job_wait() would not wait */
+};
+/* Takes in what has arrived, without waiting, and gives a set of enum
+ * virgo_ready: what to call after poll(2) said that @fd is readable.
+ */
+int virgo_job_ready(int fd);
+
+enum virgo_reason {
+	VIRGO_EXITED, /* status: 0 to 255 */
+	VIRGO_SIGNALED, /* status: 128 + signal */
+	VIRGO_TIMED_OUT, /* timeout_ms passed; status 124 */
+	VIRGO_OUT_OF_MEMORY, /* beyond memory_bytes; status 137 */
+	VIRGO_NOT_FOUND, /* no such program; status 127 */
+	VIRGO_NOT_EXECUTABLE, /* not for that machine; status 126 */
+	VIRGO_LOST, /* nobody saw it end; status 255 */
+};
+struct virgo_result {
+	uint64_t job;
+	uint64_t user_us, system_us; /* CPU time of all its processes */
+	uint64_t max_rss_bytes;
+	int32_t status; /* as a shell would show it */
+	int32_t signal; /* that ended it; 0: none */
+	uint32_t reason; /* enum virgo_reason */
+	uint32_t reserved;
+	char node[64];
+	char why[192]; /* in words, when it did not end by itself; or "" */
+};
+/*
+ * Waits for the job's end and fills in @result (may be NULL). 0; ETIMEDOUT when
+ * it still runs after @timeout_ms (-1: no limit; 0: only looks, then EAGAIN).
+ * Output that was not read meanwhile is kept (and ENOBUFS) as above, and can be
+ * read afterwards. May be called again. ECONNRESET, EHOSTDOWN and so on when its
+ * node or virgod was lost: the job has been ended there or will be.
+ *
+ * For a detached job, the node forgets it and its output after telling.
+ */
+int virgo_job_wait(int fd, struct virgo_result *result, size_t size,
+		   int timeout_ms);
+
+/* Signals the job with that number on @node (NULL: this one); SIGKILL ends all
+ * of it. ESRCH: no such job of the caller's.
+ */
+int virgo_job_kill(const char *node, uint64_t job, int sig);
+
+/* --- nodes --- */
+
+enum virgo_node_flags {
+	VIRGO_NODE_SELF = 1 << 0, /* this machine */
+	VIRGO_NODE_HOME = 1 << 1, /* holds the catalog */
+};
+struct virgo_node {
+	uint64_t memory_bytes, memory_free_bytes;
+	uint32_t cpus;
+	uint32_t idle_ppm; /* of all CPUs, millionths */
+	uint32_t load1_milli; /* load average of one minute, thousandths */
+	uint32_t round_trip_us; /* from here; 0: not known */
+	uint32_t jobs; /* running there */
+	uint32_t flags; /* enum virgo_node_flags */
+	char name[64];
+	char state[16]; /* up, suspect, down, draining */
+	char address[64];
+	char version[32];
+};
+/* Fills up to @count elements of @size bytes each; gives the number of nodes in
+ * the cloud, which may be larger.
+ */
+ssize_t virgo_nodes(struct virgo_node *nodes, size_t count, size_t size);
+
+/* The name of the node where a job should run now, into @node of @size bytes (64
+ * is enough). @policy NULL: the default. @candidates: names with commas, NULL:
+ * all. EHOSTDOWN: none can take it.
+ */
+int virgo_choose(const char *policy, const char *candidates, char *node,
+		 size_t size);
+
+/* --- files --- */
+
+/*
+ * Opens a file on a volume, which needs not be mounted: "volume:/path" or
+ * "/virgo/volume/path". @flags as for open(2): O_RDONLY, O_WRONLY, O_RDWR with
+ * O_CREAT, O_EXCL, O_TRUNC, O_APPEND, O_SYNC, O_DSYNC, O_NOFOLLOW; others but
+ * O_CLOEXEC and O_LARGEFILE are EINVAL. @mode: of a new file, less the caller's
+ * umask. Errors as open(2). A symbolic link that leads out of the volume: EXDEV.
+ */
+int virgo_open(const char *path, int flags, mode_t mode);
+
+/* As read(2) and write(2), at the descriptor's own position (write: of all bytes
+ * unless there is no room); on a job, its stdout and stdin.
+ */
+ssize_t virgo_read(int fd, void *buf, size_t len);
+ssize_t virgo_write(int fd, const void *buf, size_t len);
+
+/* As pread(2), pwrite(2), lseek(2), fsync(2) and ftruncate(2); files only
+ * (ESPIPE on a job). EIO from fsync also when the server was restarted since the
+ * bytes were written.
+ */
+ssize_t virgo_pread(int fd, void *buf, size_t len, int64_t offset);
+ssize_t virgo_pwrite(int fd, const void *buf, size_t len, int64_t offset);
+int64_t virgo_lseek(int fd, int64_t offset, int whence);
+int virgo_fsync(int fd);
+int virgo_ftruncate(int fd, int64_t size);
+
+/* Ends the descriptor, and the job unless it is detached. For a file, what was
+ * written is at the server.
+ */
+int virgo_close(int fd);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
+#endif
