@@ -30,6 +30,7 @@ static bool stream_has(const struct remote_stream *s)
 void remote_job_leave(struct remote_job *j)
 {
 	bool awake = stream_has(&j->stream[1]) || stream_has(&j->stream[2]) ||
+		     (j->in_wanted && (j->in_allowed || j->in_broken)) ||
 		     remote_job_over(j);
 	u64 n = 1;
 	ssize_t done = 0;

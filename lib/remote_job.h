@@ -57,10 +57,11 @@ struct remote_job {
 	u64 tag;
 	struct remote_stream stream[JOB_STREAMS];
 	u64 in_allowed;
+	bool in_wanted; /* a write has ended for want of room */
 	bool in_closed; /* by us; told once it runs */
 	u32 early_signal; /* to be sent once it runs; 0: none */
 	bool in_broken; /* the program reads no more */
-	u64 number;
+	u64 number; /* 0: never started */
 	u32 pid;
 	char node[64];
 	struct msg_job_exit end; /* without its views, which are: */

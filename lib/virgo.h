@@ -92,8 +92,8 @@ struct virgo_clone_args {
 /*
  * Starts a program on a node, as the user of the same name there. Gives a
  * descriptor (close-on-exec), which poll(2) reports as readable when there is
- * output that was not read yet, end of an output, or the end of the job. The
- * program dies with the descriptor, unless detached.
+ * output that was not read yet, the end of an output or of the job, or room for
+ * the input that a write could not take. The program dies with the descriptor, unless detached.
  *
  * Without NONBLOCK it returns when the program runs, or fails as execve(2) there
  * would: ENOENT no such program, ENOEXEC it cannot be executed there. With
@@ -138,8 +138,8 @@ enum { VIRGO_KEEP_MAX = 64 << 20 };
 
 /*
  * Writes to the program's stdin. Blocks until all was taken; with NONBLOCK takes
- * what it can at once, EAGAIN when that is nothing (virgo_job_ready() says when
- * there is room). EPIPE when the program has closed its stdin or has ended; no
+ * what it can at once, EAGAIN when that is nothing; after taking less than all
+ * the descriptor is readable once there is room. EPIPE when the program has closed its stdin or has ended; no
  * SIGPIPE. ENOBUFS as for virgo_job_read(), when the program waits for its
  * output to be read.
  */
@@ -155,7 +155,7 @@ int virgo_job_signal(int fd, int sig);
 int virgo_job_resize(int fd, unsigned int rows, unsigned int cols);
 
 enum virgo_ready {
-	VIRGO_READY_STDIN = 1 << 0, /* virgo_job_write() would take something */
+	VIRGO_READY_STDIN = 1 << 0, /* a write would not wait */
 	VIRGO_READY_STDOUT = 1 << 1, /* a read would not wait */
 	VIRGO_READY_STDERR = 1 << 2,
 	VIRGO_READY_EXIT = 1 << 3, /* virgo_job_wait() would not wait */
@@ -233,36 +233,13 @@ ssize_t virgo_nodes(struct virgo_node *nodes, size_t count, size_t size);
 int virgo_choose(const char *policy, const char *candidates, char *node,
 		 size_t size);
 
-/* --- files --- */
+/* --- any descriptor --- */
 
-/*
- * Opens a file on a volume, which needs not be mounted: "volume:/path" or
- * "/virgo/volume/path". @flags as for open(2): O_RDONLY, O_WRONLY, O_RDWR with
- * O_CREAT, O_EXCL, O_TRUNC, O_APPEND, O_SYNC, O_DSYNC, O_NOFOLLOW; others but
- * O_CLOEXEC and O_LARGEFILE are EINVAL. @mode: of a new file, less the caller's
- * umask. Errors as open(2). A symbolic link that leads out of the volume: EXDEV.
- */
-int virgo_open(const char *path, int flags, mode_t mode);
-
-/* As read(2) and write(2), at the descriptor's own position (write: of all bytes
- * unless there is no room); on a job, its stdout and stdin.
- */
+/* Of a job: its stdout and stdin. */
 ssize_t virgo_read(int fd, void *buf, size_t len);
 ssize_t virgo_write(int fd, const void *buf, size_t len);
 
-/* As pread(2), pwrite(2), lseek(2), fsync(2) and ftruncate(2); files only
- * (ESPIPE on a job). EIO from fsync also when the server was restarted since the
- * bytes were written.
- */
-ssize_t virgo_pread(int fd, void *buf, size_t len, int64_t offset);
-ssize_t virgo_pwrite(int fd, const void *buf, size_t len, int64_t offset);
-int64_t virgo_lseek(int fd, int64_t offset, int whence);
-int virgo_fsync(int fd);
-int virgo_ftruncate(int fd, int64_t size);
-
-/* Ends the descriptor, and the job unless it is detached. For a file, what was
- * written is at the server.
- */
+/* Ends the descriptor, and the job unless it is detached. */
 int virgo_close(int fd);
 
 #pragma GCC visibility pop

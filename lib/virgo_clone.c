@@ -187,6 +187,8 @@ static int start_failure(const struct remote_job *j, struct failure *f)
 {
 	char object[96];
 
+	if (j->number)
+		return 0;
 	if (j->state == JOB_FAILED)
 		*f = j->failure;
 	snprintf(object, sizeof(object), "run on %s", j->node);

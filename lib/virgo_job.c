@@ -155,6 +155,7 @@ static ssize_t write_all(struct remote_job *j, const u8 *buf, size_t len)
 		if (ret)
 			break;
 	}
+	j->in_wanted = ret == -EAGAIN;
 	return done ? (ssize_t)done : ret;
 }
 
@@ -261,7 +262,8 @@ int virgo_job_ready(int fd)
 	if (!j)
 		return -1;
 	remote_job_pump(j);
-	if (may_write(j) != -EAGAIN && !j->in_closed)
+	if (may_write(j) == 0 ||
+	    (j->in_broken && !j->in_closed && !remote_job_over(j)))
 		ready |= VIRGO_READY_STDIN;
 	for (s = 1; s < JOB_STREAMS; s++)
 		if (j->stream[s].kept.bytes || j->state == JOB_FAILED ||
