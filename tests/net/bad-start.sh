@@ -4,6 +4,7 @@
 . "${0%/*}/kit.sh"
 
 net_up alpha
+on alpha virgo init alpha > /dev/null
 
 # refuses REGEX ARG...: virgod ends with status 1 and one line that matches.
 refuses() {
@@ -17,7 +18,7 @@ refuses() {
 
 step "a second one on the same folder is refused, the first goes on"
 node_start alpha
-refuses "another virgod .*Try: " --state /var/lib/virgo
+refuses "uses this state folder.*Try: " --state /var/lib/virgo
 on alpha test -S /var/lib/virgo/run/virgod.sock
 kill -0 "${PID[virgod-alpha]}"
 
@@ -33,7 +34,9 @@ on alpha mount -t tmpfs -o size=4k,nr_inodes=1 none /run/full
 refuses "No space left" --state /run/full
 on alpha touch /run/file
 refuses "" --state /run/file
-refuses "too long" --state "/run/$(printf 'x%.0s' {1..120})"
+long=/run/$(printf 'x%.0s' {1..120})
+on alpha virgo --state "$long" init alpha > /dev/null
+refuses "too long.*Try: " --state "$long"
 
 step "wrong command lines"
 assert_fails 2 on alpha virgod --no-such-option

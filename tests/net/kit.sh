@@ -238,12 +238,13 @@ on() {
 }
 
 on_as() {
-	local user=$1 node=$2 home
+	local user=$1 node=$2 home group
 
 	shift 2
 	say "[$user@$node] $*"
-	home=$(net_exec "$node" getent passwd "$user" | cut -d: -f6)
-	(net_exec "$node" setpriv --reuid "$user" --regid "$user" --init-groups \
+	IFS=: read -r _ _ _ group _ home _ \
+		< <(net_exec "$node" getent passwd "$user")
+	(net_exec "$node" setpriv --reuid "$user" --regid "$group" --init-groups \
 		env HOME="$home" USER="$user" LOGNAME="$user" "$@")
 }
 
