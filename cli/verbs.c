@@ -20,6 +20,7 @@ const struct verb verbs[] = {
 	{ "attach", verb_attach, "follow the output of a detached job" },
 	{ "wait", verb_wait, "wait for detached jobs to end" },
 	{ "kill", verb_kill, "send jobs a signal" },
+	{ "doctor", verb_doctor, "say what a node lacks, and what mends it" },
 	{ "audit", verb_audit, "show what this node granted, ran and refused" },
 	{ "conf", verb_conf, "check, show and reload the configuration" },
 	{ NULL, NULL, NULL },

@@ -34,7 +34,11 @@
 	M(41, PROMOTE, promote, "make a node the home node")                   \
 	M(42, NODE_LIST, node_list, "nodes in the catalog")                    \
 	M(43, NODES, nodes, "answer to NODE_LIST")                             \
-	M(44, LEAVE, leave, "this machine stops being a node")
+	M(44, LEAVE, leave, "this machine stops being a node")                 \
+	M(48, DOCTOR, doctor, "examine a node, and the way to it")             \
+	M(49, DOCTOR_REPORT, doctor_report, "answer to DOCTOR")                \
+	M(50, DOCTOR_PEER, doctor_peer, "answer, and try to reach the sender") \
+	M(51, DOCTOR_PEER_REPLY, doctor_peer_reply, "answer to DOCTOR_PEER")
 
 #define FIELDS_HELLO(R, O)                                                     \
 	R(u16, version_min) R(u16, version_max) R(u64, features)               \
@@ -89,6 +93,12 @@
 #define FIELDS_NODES(R, O) R(str, home) R(list, nodes)
 #define FIELDS_LEAVE(R, O) R(u8, force)
 
+#define FIELDS_DOCTOR(R, O) R(str, node) R(list, users)
+#define FIELDS_DOCTOR_REPORT(R, O) R(list, findings)
+#define FIELDS_DOCTOR_PEER(R, O) R(u8, back) R(list, users)
+#define FIELDS_DOCTOR_PEER_REPLY(R, O)                                         \
+	R(u64, time_us) R(str, back) R(str, state) R(list, findings)
+
 #define CONTROL_RECORDS(M)                                                     \
 	M(CATALOG_ROW, catalog_row, "one row of the catalog")                  \
 	M(NODE_ROW, node_row, "catalog: a node")                               \
@@ -98,7 +108,8 @@
 	M(VOLUME_ROW, volume_row, "catalog: a volume")                         \
 	M(NODE_STATUS, node_status, "STATUS_REPLY: a node as seen from here")  \
 	M(CHOICE, choice, "CHOSEN: a candidate, best first")                   \
-	M(AUDIT_ENTRY, audit_entry, "AUDIT_ENTRIES: an entry")
+	M(AUDIT_ENTRY, audit_entry, "AUDIT_ENTRIES: an entry")                 \
+	M(FINDING, finding, "DOCTOR_REPORT: 0 fine, 1 a note, 2 a fault")
 
 #define FIELDS_CATALOG_ROW(R, O)                                               \
 	R(str, table) R(str, key) R(u64, change) R(u8, deleted) R(bytes, value)
@@ -127,6 +138,8 @@
 #define FIELDS_CHOICE(R, O)                                                    \
 	R(str, name) R(u64, score) R(u32, in_flight) R(u64, service_us)        \
 	R(u32, idle_ppm) R(str, why)
+#define FIELDS_FINDING(R, O)                                                   \
+	R(str, name) R(u8, level) R(str, what) R(str, remedy)
 #define FIELDS_AUDIT_ENTRY(R, O)                                               \
 	R(u64, number) R(u64, time_s) R(str, node) R(str, user) R(str, action) \
 	R(str, object) R(str, result)

@@ -4,19 +4,17 @@
  * so a thread reads both, for one question at a time; the loop's thread only
  * queues questions and sends answers.
  *
- *	loop: request -> waiting -> [thread: answer()] -> loop: finished()
- *
- * A struct query belongs to the thread between pthread_create() and loop_post().
+ * A struct query belongs to that thread from offload_run() to answered().
  */
-#include <pthread.h>
 #include <stdlib.h>
 
 #include "audit.h"
+#include "offload.h"
 #include "service.h"
 #include "users.h"
 
 enum {
-	WAITING_MAX = 32,
+	WAITING_MAX = 32, /* questions */
 	FRAME_BYTES = 512 << 10, /* of one AUDIT_ENTRIES, about */
 	ANSWER_BYTES_MAX = 32 << 20,
 };
@@ -28,8 +26,7 @@ struct record {
 };
 
 struct query {
-	struct post post;
-	struct query *next;
+	struct offload_work work; /* first */
 	struct node *node;
 	struct conn *conn;
 	u64 tag;
@@ -39,13 +36,6 @@ struct query {
 	struct failure failure;
 	struct record *oldest;
 	size_t bytes;
-};
-
-struct audit_queries {
-	pthread_t thread;
-	struct query *running;
-	struct query *waiting; /* in order */
-	u32 waiting_count;
 };
 
 static void query_free(struct query *q)
@@ -87,11 +77,9 @@ static bool keep(void *arg, const struct audit_entry *e)
 	return true;
 }
 
-static void finished(struct post *p);
-
-static void *answer(void *arg)
+static void answer(struct offload_work *w)
 {
-	struct query *q = arg;
+	struct query *q = (void *)w;
 	struct user *u = NULL;
 	int ret = 0;
 
@@ -105,28 +93,6 @@ static void *answer(void *arg)
 				    "cannot read it: %s", strerror(-ret));
 	}
 	free(u);
-	q->post.run = finished;
-	loop_post(q->node->loop, &q->post);
-	return NULL;
-}
-
-static void start_next(struct audit_queries *qs)
-{
-	struct query *q;
-
-	while (!qs->running && qs->waiting) {
-		q = qs->waiting;
-		qs->waiting = q->next;
-		qs->waiting_count--;
-		if (pthread_create(&qs->thread, NULL, answer, q) == 0) {
-			qs->running = q;
-			return;
-		}
-		failure_set(&q->failure, -EAGAIN, "audit", "try again",
-			    "this node has no thread left");
-		conn_reply_failure(q->conn, q->tag, &q->failure);
-		query_free(q);
-	}
 }
 
 /* Sends records from @r on that fit a frame; the first that did not. */
@@ -155,14 +121,11 @@ static struct record *send_some(struct query *q, struct record *r)
 	return end;
 }
 
-static void finished(struct post *p)
+static void answered(struct offload_work *w)
 {
-	struct query *q = (void *)((u8 *)p - offsetof(struct query, post));
-	struct audit_queries *qs = q->node->audit_queries;
+	struct query *q = (void *)w;
 	struct record *r = q->oldest;
 
-	pthread_join(qs->thread, NULL);
-	qs->running = NULL;
 	if (q->failure.code) {
 		conn_reply_failure(q->conn, q->tag, &q->failure);
 	} else {
@@ -171,37 +134,40 @@ static void finished(struct post *p)
 		} while (r);
 	}
 	query_free(q);
-	start_next(qs);
+}
+
+static void drop(struct offload_work *w)
+{
+	query_free((void *)w);
 }
 
 static void handle_audit(struct request *r)
 {
-	struct audit_queries *qs = r->node->audit_queries;
-	struct query **at = &qs->waiting;
+	struct offload *thread = r->node->audit_thread;
+	struct query *q = NULL;
 	struct msg_audit m;
-	struct query *q;
 
 	if (!request_decode(r, audit, &m))
 		return;
-	q = qs->waiting_count < WAITING_MAX ? calloc(1, sizeof(*q)) : NULL;
-	if (!q) {
-		request_fail(r, -EBUSY, "audit", "try again",
-			     "too many are reading the log");
-		return;
+	if (offload_pending(thread) < WAITING_MAX)
+		q = calloc(1, sizeof(*q));
+	if (q) {
+		q->work.run = answer;
+		q->work.done = answered;
+		q->node = r->node;
+		q->conn = conn_get(r->conn);
+		q->tag = r->frame->tag;
+		q->uid = r->uid;
+		q->since_s = m.since;
+		q->count = m.count ? m.count : AUDIT_COUNT_STANDARD;
+		if (q->count > AUDIT_COUNT_MAX)
+			q->count = AUDIT_COUNT_MAX;
+		if (!offload_run(thread, &q->work))
+			return;
+		query_free(q);
 	}
-	q->node = r->node;
-	q->conn = conn_get(r->conn);
-	q->tag = r->frame->tag;
-	q->uid = r->uid;
-	q->since_s = m.since;
-	q->count = m.count ? m.count : AUDIT_COUNT_STANDARD;
-	if (q->count > AUDIT_COUNT_MAX)
-		q->count = AUDIT_COUNT_MAX;
-	while (*at)
-		at = &(*at)->next;
-	*at = q;
-	qs->waiting_count++;
-	start_next(qs);
+	request_fail(r, -EBUSY, "audit", "try again",
+		     "too many are reading the log");
 }
 
 void audit_serve(struct node *n)
@@ -210,26 +176,13 @@ void audit_serve(struct node *n)
 		{ MSG_AUDIT, FROM_LOCAL | FROM_ROOT, handle_audit },
 	};
 
-	n->audit_queries = calloc(1, sizeof(*n->audit_queries));
-	if (n->audit_queries)
+	n->audit_thread = offload_new(n->loop);
+	if (n->audit_thread)
 		service_add(n, table, ARRAY_SIZE(table));
 }
 
 void audit_serve_end(struct node *n)
 {
-	struct audit_queries *qs = n->audit_queries;
-	struct query *next;
-
-	if (!qs)
-		return;
-	if (qs->running) {
-		pthread_join(qs->thread, NULL);
-		query_free(qs->running);
-	}
-	for (struct query *q = qs->waiting; q; q = next) {
-		next = q->next;
-		query_free(q);
-	}
-	free(qs);
-	n->audit_queries = NULL;
+	offload_free(n->audit_thread, drop);
+	n->audit_thread = NULL;
 }

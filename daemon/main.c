@@ -19,6 +19,7 @@
 #include "catalog.h"
 #include "choosing.h"
 #include "client.h"
+#include "doctor.h"
 #include "exports.h"
 #include "home.h"
 #include "identity.h"
@@ -316,6 +317,7 @@ static int build(struct daemon *d, const struct options *o, struct failure *f)
 		return failure_set(f, -ENOMEM, "virgod", NULL, "out of memory");
 	policy_serve(n);
 	audit_serve(n);
+	n->doctor = doctor_new(n);
 	ret = exports_new(&n->exports, n, f);
 	if (ret)
 		return ret;
@@ -343,6 +345,7 @@ static void dismantle(struct daemon *d)
 	jobs_free(n->jobs);
 	status_end(n);
 	listeners_free(n->listeners); /* no request comes after this */
+	doctor_end(n->doctor);
 	choosing_free(n->choosing);
 	loads_free(n->loads);
 	membership_free(n->membership);

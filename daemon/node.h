@@ -38,7 +38,8 @@ struct node {
 	struct jobs *jobs; /* jobs.h */
 	struct exports *exports; /* exports.h: the file service */
 	struct audit *audit; /* audit.h */
-	struct audit_queries *audit_queries; /* audit.h */
+	struct doctor *doctor; /* doctor.h: examines nodes on request */
+	struct offload *audit_thread; /* offload.h: reads the audit log */
 	struct services *services; /* service.h: who answers what */
 };
 

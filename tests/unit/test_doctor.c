@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "doctor.h"
+#include "examine.h"
 
 #define RELEASE "6.1.0-99-amd64"
 #define MODULES "/lib/modules/" RELEASE

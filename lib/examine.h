@@ -5,8 +5,8 @@
  * and for the latter two the command that mends it. Probes read files below a
  * root that tests and containers may choose; nothing here needs virgod.
  */
-#ifndef VIRGO_LIB_DOCTOR_H
-#define VIRGO_LIB_DOCTOR_H
+#ifndef VIRGO_LIB_EXAMINE_H
+#define VIRGO_LIB_EXAMINE_H
 
 #include "failure.h"
 

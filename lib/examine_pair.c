@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * What is wrong between two nodes, from what virgod found out by asking the
- * other one; the contract is in doctor.h. Nothing here asks anybody.
+ * other one; the contract is in examine.h. Nothing here asks anybody.
  */
-#include "doctor.h"
+#include "examine.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * The probes of a machine; the contract is in doctor.h. One function a probe,
+ * The probes of a machine; the contract is in examine.h. One function a probe,
  * named in one table. Kernel facts come from files of procfs, sysfs and
  * /lib/modules, so a tree of plain files can stand for any machine.
  */
-#include "doctor.h"
+#include "examine.h"
 
 #include <inttypes.h>
 #include <limits.h>
