@@ -121,7 +121,7 @@ void service_dispatch(struct node *n, struct conn *c, const struct frame *f,
 			     "install the same version on all nodes",
 			     "this node does not know message %u", f->type);
 	else if (!(s->from & from))
-		request_fail(&r, -EPERM, name, s->from == FROM_ROOT ?
+		request_fail(&r, -EPERM, name, from & FROM_LOCAL && s->from & FROM_ROOT ?
 			     "run it as root" : NULL,
 			     "not allowed from here");
 	else

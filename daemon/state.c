@@ -166,7 +166,7 @@ int state_lock(const char *state, struct failure *f)
 			   ret == -EBUSY ? "stop it first, or name another "
 					   "folder with --state" :
 					   NULL,
-			   ret == -EBUSY ? "process %d uses this state folder" :
+			   ret == -EBUSY ? "another virgod uses this state folder (process %d)" :
 					   "cannot be locked (%d)",
 			   ret == -EBUSY ? (int)lock.l_pid : ret);
 }

@@ -1,0 +1,76 @@
+#!/bin/bash
+# Goal: a removed node is out within 5 s everywhere, open connections included.
+# SPDX-License-Identifier: GPL-2.0-or-later
+. "${0%/*}/kit.sh"
+
+cloud_up alpha beta gamma
+state=$(state_of gamma)
+cp -a "$state/identity" "$NET_DIR/stolen"
+
+# served NODE IDENTITY: NODE answers a request under that certificate.
+served() {
+	on gamma python3 "$NET_SRC/tests/net/is_served.py" "$(addr_of "$1")" \
+		"$2"
+}
+
+step "while it is a node it is served"
+cp -a "$NET_DIR/stolen" "$state/copy"
+served alpha /var/lib/virgo/copy
+served beta /var/lib/virgo/copy
+
+step "connections that stay open"
+start hold-alpha gamma python3 "$NET_SRC/tests/net/is_served.py" \
+	"$(addr_of alpha)" /var/lib/virgo/copy hold
+start hold-beta gamma python3 "$NET_SRC/tests/net/is_served.py" \
+	"$(addr_of beta)" /var/lib/virgo/copy hold
+wait_for 5 grep -q held "$NET_DIR/hold-alpha.log"
+wait_for 5 grep -q held "$NET_DIR/hold-beta.log"
+
+step "removed: they end within 5 s, at the home node and at another"
+on alpha virgo node remove gamma
+start_s=$SECONDS
+wait_for 5 grep -q closed "$NET_DIR/hold-alpha.log"
+wait_for 5 grep -q closed "$NET_DIR/hold-beta.log"
+[ $((SECONDS - start_s)) -le 5 ] || fail "it took longer than 5 s"
+finish hold-alpha
+finish hold-beta
+
+step "its certificate is refused from then on"
+assert_fails 1 served alpha /var/lib/virgo/copy
+assert_fails 1 served beta /var/lib/virgo/copy
+
+step "it is listed nowhere, and its volume neither"
+for node in alpha beta; do
+	quietly on "$node" virgo node list > "$NET_DIR/list"
+	assert_fails 1 grep -q "^gamma" "$NET_DIR/list"
+done
+
+step "also after a restart of the others"
+node_stop beta
+node_start beta
+assert_fails 1 served beta /var/lib/virgo/copy
+
+step "what cannot be removed"
+assert_fails 1 on alpha virgo node remove gamma
+assert_match "$(cat "$NET_DIR/last.err")" "no node 'gamma'"
+assert_fails 1 on alpha virgo node remove alpha
+assert_match "$(cat "$NET_DIR/last.err")" "is the home node"
+assert_fails 1 on beta virgo node remove alpha
+assert_match "$(cat "$NET_DIR/last.err")" "only root on the home node"
+
+step "it may be invited anew, under the same name"
+node_stop gamma
+assert_fails 1 on gamma virgo join virgo1:x
+on gamma rm -rf /var/lib/virgo/identity /var/lib/virgo/copy
+node_join gamma alpha
+wait_for 10 net_sees beta alpha gamma
+cp -a "$NET_DIR/stolen" "$state/copy"
+assert_fails 1 served alpha /var/lib/virgo/copy
+served alpha /var/lib/virgo/identity
+
+step "a node that leaves is out too"
+on gamma virgo leave
+wait_for 5 net_gone "${PID[virgod-gamma]}"
+[ ! -e "$state/identity" ] || fail "its identity is left"
+quietly on alpha virgo node list > "$NET_DIR/list"
+assert_fails 1 grep -q "^gamma" "$NET_DIR/list"
