@@ -290,7 +290,8 @@ static int run(struct joiner *j, struct failure *f)
 	j->timeout.fire = on_timeout;
 	loop_arm(j->loop, &j->timeout, ANSWER_US);
 	dial_next(j);
-	ret = loop_run(j->loop);
+	if (!j->why.code)
+		ret = loop_run(j->loop);
 	/* The connection ends in the loop, at the latest two seconds later. */
 	loop_free(j->loop);
 	if (!ret && !j->joined) {

@@ -314,6 +314,8 @@ static int wait_ms(struct loop *l, int timeout_ms)
 {
 	u64 left;
 
+	if (l->stopped) /* by deferred work, a moment ago */
+		return 0;
 	if (!l->timers)
 		return timeout_ms;
 	if (l->heap[1]->due_us <= l->now_us)
@@ -395,6 +397,7 @@ int loop_run(struct loop *l)
 	l->stopped = false;
 	while (!l->stopped && !ret)
 		ret = loop_step(l, -1);
+	l->stopped = false; /* steps that follow wait again */
 	return ret;
 }
 

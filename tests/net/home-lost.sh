@@ -90,18 +90,21 @@ renewed() {
 }
 wait_for 45 renewed
 
-step "so does joining: a new machine in the place of the lost one"
+step "the old home node comes back from its disk: it is no home any more"
+cp -a "$NET_DIR/alpha-before/." "$(state_of alpha)/"
+node_start alpha
+fenced() {
+	[ ! -e "$(state_of alpha)/identity/authority.key" ] &&
+		quietly on alpha virgo node list | grep -Eq "^beta +home"
+}
+assert_fails 1 on alpha virgo invite
+wait_for 15 fenced
+assert_fails 1 on alpha virgo invite
+assert_match "$(cat "$NET_DIR/last.err")" "only root on the home node beta"
+
+step "joining works: a new machine in its place"
+node_stop alpha
+find "$(state_of alpha)" -mindepth 1 -delete
 on beta virgo node remove alpha
 node_join alpha beta
 wait_for 10 net_sees gamma alpha beta delta
-
-step "and the old home node, should it come back, is none"
-node_stop alpha
-find "$(state_of alpha)" -mindepth 1 -delete
-cp -a "$NET_DIR/alpha-before/." "$(state_of alpha)/"
-start virgod-alpha alpha virgod
-fenced() {
-	[ ! -e "$(state_of alpha)/identity/authority.key" ] ||
-		! kill -0 "${PID[virgod-alpha]}"
-}
-assert_fails 1 on alpha virgo invite

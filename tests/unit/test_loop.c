@@ -184,3 +184,27 @@ Test(loop, posts_from_two_threads_all_run)
 		pthread_join(t[i], NULL);
 	cr_assert_eq(ran, 2 * POSTS);
 }
+
+static void stop(struct post *p)
+{
+	loop_stop(loop);
+}
+
+static void too_late(struct timer *t)
+{
+	ran++;
+	loop_stop(loop);
+}
+
+Test(loop, stopped_by_deferred_work_ends_at_once)
+{
+	struct timer t = { .fire = too_late };
+	struct post p = { .run = stop };
+
+	ran = 0;
+	loop_arm(loop, &t, 5000000);
+	loop_defer(loop, &p);
+	cr_assert_eq(loop_run(loop), 0);
+	cr_assert_eq(ran, 0);
+	loop_disarm(loop, &t);
+}
