@@ -8,7 +8,9 @@
 #include <grp.h>
 #include <limits.h>
 #include <pwd.h>
+#include <shadow.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifdef VIRGO_PAM
@@ -257,6 +259,20 @@ static int ask_pam(const struct user *u, const char *pam_dir, const char *from,
 
 #endif
 
+/* Debian's stack of modules makes one refusal of all; the shadow file knows
+ * whether it is this one.
+ */
+static bool has_expired(const char *name)
+{
+	struct spwd space;
+	struct spwd *sp = NULL;
+	char buf[4096];
+	long today = (long)(time(NULL) / 86400);
+
+	return !getspnam_r(name, &space, buf, sizeof(buf), &sp) && sp &&
+	       sp->sp_expire > 0 && sp->sp_expire <= today;
+}
+
 int user_account(const struct user *u, enum user_pam pam, const char *pam_dir,
 		 const char *from, const char *object, struct failure *f)
 {
@@ -278,6 +294,10 @@ int user_account(const struct user *u, enum user_pam pam, const char *pam_dir,
 	ret = ask_pam(u, pam_dir, from, why, sizeof(why));
 	if (ret == PAM_SUCCESS)
 		return 0;
+	if (has_expired(u->name)) {
+		ret = PAM_ACCT_EXPIRED;
+		strcpy(why, "the account has expired");
+	}
 	if (ret == PAM_ACCT_EXPIRED || ret == PAM_NEW_AUTHTOK_REQD)
 		snprintf(remedy, sizeof(remedy),
 			 "see chage -l %.60s there", u->name);

@@ -1,0 +1,131 @@
+#!/bin/bash
+# Goal: only whom policy and the accounts of a node let in runs jobs there; each refusal says why and what to do, and is in the audit.
+# SPDX-License-Identifier: GPL-2.0-or-later
+. "${0%/*}/kit.sh"
+
+net_up alpha beta
+
+# policy NODE: its virgo_cloud.conf is what comes on standard input.
+policy() {
+	quietly on "$1" mkdir -p /etc/virgo
+	quietly on "$1" tee /etc/virgo/virgo_cloud.conf > /dev/null
+	on "$1" virgo conf reload
+}
+
+# refused USER REGEX: USER of alpha runs nothing on beta, and is told so.
+refused() {
+	assert_fails 255 on_as "$1" alpha virgo run -n beta -- id -un
+	[ "$(wc -l < "$NET_DIR/last.err")" = 1 ] ||
+		fail "not one line: $(cat "$NET_DIR/last.err")"
+	assert_match "$(cat "$NET_DIR/last.err")" "$2"
+	# The audit has the words that were shown.
+	assert_match "$(quietly on beta virgo audit -n 1)" \
+		"  $1@alpha  run .*: $3"
+}
+
+on alpha virgo init alpha > /dev/null
+node_start alpha
+on beta virgo join "$(quietly on alpha virgo invite | grep -o 'virgo1:[^ ]*')" \
+	> /dev/null
+node_start beta
+for user in ann bob carl; do
+	on alpha useradd -m $user
+done
+on beta useradd -m bob
+on beta useradd -m anna
+wait_for 10 on_as bob alpha virgo run -n beta -- true
+
+step "a user runs as himself there, and the audit has it"
+assert_out bob on_as bob alpha virgo run -n beta -- id -un
+assert_match "$(quietly on beta virgo audit)" "  bob@alpha  run .*: ok"
+
+step "no such account there"
+refused ann "^virgo: run on beta: no user 'ann' there. Try: create it, or map it with idmap$" \
+	"no user 'ann' there"
+
+step "idmap gives her an account"
+policy beta <<- END
+	[idmap]
+	ann = anna
+END
+assert_out anna on_as ann alpha virgo run -n beta -- id -un
+
+step "root and system accounts"
+assert_fails 255 on alpha virgo run -n beta -- id -un
+assert_match "$(cat "$NET_DIR/last.err")" "^virgo: run on beta: root \(uid 0\) is root. Try: use an ordinary account, or name root in system_users"
+refused daemon "^virgo: run on beta: daemon \(uid 1\) is a system account. Try: use an ordinary account" \
+	"daemon .uid 1. is a system account"
+policy beta <<- END
+	[jobs]
+	system_users = root
+END
+assert_out root on alpha virgo run -n beta -- id -un
+refused daemon "is a system account" "daemon"
+
+step "uid_min moves the border"
+policy beta <<- END
+	[jobs]
+	uid_min = 50000
+END
+refused bob "^virgo: run on beta: bob \(uid [0-9]+\) is a system account" "bob"
+
+step "[allow] names users of a node"
+policy beta <<- END
+	[allow]
+	alpha = carl
+END
+refused bob "^virgo: run on beta: user 'bob' of alpha may not use this node. Try: add bob to the line of alpha in \[allow\] of /etc/virgo/virgo_cloud.conf there$" \
+	"user 'bob' of alpha may not use this node"
+policy beta <<- END
+	[allow]
+	alpha = carl, bob
+END
+assert_out bob on_as bob alpha virgo run -n beta -- id -un
+policy beta <<- END
+	[allow]
+	gamma = *
+END
+refused bob "Try: write alpha = bob below \[allow\]" "user 'bob' of alpha"
+
+step "PAM's account stage"
+policy beta <<- END
+	[jobs]
+	pam = yes
+END
+on beta rm -f /etc/pam.d/virgo
+refused bob "policy asks PAM, which has no service virgo there. Try: install /etc/pam.d/virgo" "policy asks PAM"
+on beta cp "$NET_SRC/conf/pam.d/virgo" /etc/pam.d/virgo
+policy beta < /dev/null
+assert_out bob on_as bob alpha virgo run -n beta -- id -un
+on beta chage -E 2020-01-01 bob
+is_refused() {
+	! quietly on_as bob alpha virgo run -n beta -- true 2> /dev/null
+}
+wait_for 40 is_refused
+refused bob "^virgo: run on beta: PAM refuses user 'bob': .*expired.*. Try: see chage -l bob there$" \
+	"PAM refuses user 'bob'"
+on beta chage -E -1 bob
+wait_for 40 on_as bob alpha virgo run -n beta -- true
+
+step "one sees one's own entries, root all"
+on beta useradd -m ann
+quietly on_as bob beta virgo audit -n 999999 > "$NET_DIR/own"
+grep -q ' bob@alpha ' "$NET_DIR/own" || fail "own entries are missing"
+! grep -q ' ann@alpha ' "$NET_DIR/own" || fail "others' entries are shown"
+assert_match "$(quietly on beta virgo audit -n 999999)" " ann@alpha "
+[ "$(on beta stat -c '%a %U' /var/lib/virgo/audit.log)" = "600 root" ] ||
+	fail "the log can be read by others"
+
+step "numbers have no gaps, also after kill -9"
+node_kill beta
+node_start beta
+wait_for 10 on_as bob alpha virgo run -n beta -- true
+on beta virgo audit -n 999999 --json > "$NET_DIR/audit.json"
+python3 - "$NET_DIR/audit.json" <<- END
+	import json, sys
+	numbers = [json.loads(l)["number"] for l in open(sys.argv[1])]
+	assert numbers == list(range(1, len(numbers) + 1)), numbers
+	assert len(numbers) > 10, numbers
+END
+assert_eq "$(on beta virgo audit --since 2099-01-01)" "" "entries of the future"
+assert_fails 2 on beta virgo audit --since yesterday
