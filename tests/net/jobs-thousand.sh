@@ -7,6 +7,6 @@ cloud_up alpha beta
 for n in alpha beta; do
 	quietly on "$n" useradd -m -u 1500 ann
 done
-on_as ann alpha python3 "$NET_SRC/tests/net/jobs_thousand.py" 1000 \
+on_as ann alpha python3 "$NET_SRC/tests/net/jobs_thousand.py" 1000 beta \
 	"${PID[virgod-alpha]}" "${PID[virgod-beta]}"
 assert_eq "$(on_as ann alpha virgo ps -n beta | wc -l)" 1 "only the heading"
