@@ -306,6 +306,24 @@ static void take_output(struct runner *r, struct target *t, u32 stream,
 	t->taken[stream] = 0;
 }
 
+/* The program has closed a stream and goes on: our reader sees its end too. With
+ * more nodes the others may still write.
+ */
+static void output_over(struct runner *r, u32 stream)
+{
+	int fd = stream == 1 ? STDOUT_FILENO : STDERR_FILENO;
+	int null;
+
+	if (r->count > 1 || r->closed[stream] || stream >= JOB_STREAMS ||
+	    fd == STDERR_FILENO)
+		return;
+	null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	if (null < 0)
+		return;
+	dup2(null, fd);
+	close(null);
+}
+
 /* --- the end of a job --- */
 
 static void close_program(struct target *t)
@@ -469,8 +487,10 @@ static void take_frame(struct runner *r, const struct frame *f, const u8 *data)
 	case MSG_JOB_DATA:
 		if (f->stream == 0)
 			t->input_closed = true;
-		else if (f->stream < JOB_STREAMS)
+		else if (f->stream < JOB_STREAMS && f->length)
 			take_output(r, t, f->stream, data, f->length);
+		if (f->stream && f->flags & FRAME_EOF)
+			output_over(r, f->stream);
 		break;
 	case MSG_JOB_CREDIT:
 		t->input_credit += f->credit;

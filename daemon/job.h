@@ -108,6 +108,8 @@ void jobs_command(struct span argv, char *out, size_t size);
 
 /* A number never used before on this node; 0 when none can be reserved. */
 u64 jobs_new_id(struct jobs *js);
+/* A job of a local caller, asked for at @asked_us (0: nobody's), ended on @node. */
+void jobs_served(struct jobs *js, const char *node, u64 asked_us);
 /* virgo-spawn knows the name of @uid; "" for none. */
 void jobs_name_known(struct jobs *js, u32 uid, const char *name);
 
@@ -117,6 +119,8 @@ void job_start(const struct caller *who, const struct msg_job_start *m);
 void job_signal_id(const struct caller *who, u64 id, int sig);
 /* Runs @fn for each job here. */
 void job_each(struct jobs *js, void (*fn)(void *arg, struct job *j), void *arg);
+/* Jobs running here that local callers have asked for. */
+u32 job_count_asked(const struct jobs *js);
 void job_describe(const struct job *j, struct rec_job_status *r);
 bool job_owned(const struct job *j, const struct caller *who);
 extern const struct spawner_ops job_spawner_ops;

@@ -87,15 +87,6 @@ static void relay_gone(struct exchange *x)
 
 static const struct exchange_ops relay_ops = { relay_frame, relay_gone };
 
-static void served(struct relay *r)
-{
-	struct jobs *js = r->x.jobs;
-
-	if (js->served && r->type == MSG_JOB_START)
-		js->served(js->served_arg, r->node,
-			   loop_clock_us() - r->start_us);
-}
-
 static void relay_answer(void *arg, const struct frame *f, const u8 *payload,
 			 const struct failure *why)
 {
@@ -122,8 +113,8 @@ static void relay_answer(void *arg, const struct frame *f, const u8 *payload,
 		pay(r, f->stream);
 	}
 	if (!(f->flags & FRAME_MORE)) {
-		if (f->type == MSG_JOB_EXIT)
-			served(r);
+		if (f->type == MSG_JOB_EXIT && r->type == MSG_JOB_START)
+			jobs_served(r->x.jobs, r->node, r->start_us);
 		relay_free(r);
 	}
 }
@@ -184,7 +175,7 @@ u32 jobs_in_flight(const struct jobs *js, const char *node)
 	u32 count = 0;
 
 	if (!strcmp(js->node->local.node, node))
-		return js->running;
+		return job_count_asked(js);
 	for (r = js->relays; r; r = r->next)
 		count += r->type == MSG_JOB_START && !strcmp(r->node, node);
 	return count;

@@ -35,6 +35,7 @@ enum {
 	TIMEOUT_GRACE_US = 2000000,
 	PIPE_BYTES = 1 << 20, /* of a pipe that is kept full */
 	FULL_READS = 4, /* reads that filled the buffer before it grows */
+	EOF_US = 3000, /* the end of a stream is told alone if the job goes on */
 	CONTROL_D = 4,
 };
 
@@ -53,6 +54,7 @@ struct job_out {
 	int fd; /* -1: closed */
 	struct watch watch;
 	bool watched;
+	bool eof; /* to be told */
 	u8 full_reads;
 	u64 credit;
 };
@@ -68,8 +70,10 @@ struct job {
 	u8 early_signal; /* came before it ran */
 	pid_t pid;
 	u64 started_s;
+	u64 asked_us; /* by a local caller; 0: by another node */
 	u64 timeout_us;
 	struct timer timer; /* timeout, then the end of a grace */
+	struct timer eof_timer;
 	struct job_in in;
 	struct job_out out[JOB_STREAMS]; /* [0] is not used */
 	struct spawn_exit exit;
@@ -143,6 +147,7 @@ static void job_free(struct job *j)
 	exchange_close(&j->x);
 	close_streams(j);
 	loop_disarm(js->node->loop, &j->timer);
+	loop_disarm(js->node->loop, &j->eof_timer);
 	free(j);
 }
 
@@ -190,11 +195,25 @@ static void send_out(struct job *j, u32 stream, const void *data, size_t len,
 		conn_send(j->x.conn, &f, data, len, NULL, 0);
 }
 
+/* Most streams end because the job does, and JOB_EXIT says both. */
 static void out_ended(struct job *j, u32 stream)
 {
 	close_out(j, stream);
-	if (j->state != ENDED)
-		send_out(j, stream, NULL, 0, FRAME_EOF);
+	j->out[stream].eof = true;
+	if (j->state != ENDED && !timer_armed(&j->eof_timer))
+		loop_arm(j->x.jobs->node->loop, &j->eof_timer, EOF_US);
+}
+
+static void eof_fired(struct timer *t)
+{
+	struct job *j = (void *)((u8 *)t - offsetof(struct job, eof_timer));
+	u32 s;
+
+	for (s = 1; s < JOB_STREAMS; s++)
+		if (j->out[s].eof) {
+			j->out[s].eof = false;
+			send_out(j, s, NULL, 0, FRAME_EOF);
+		}
 }
 
 /* A reader as fast as the program saves switches between the two if more fits
@@ -547,6 +566,7 @@ static void job_end_if_done(struct job *j)
 		return;
 	exit_message(&j->exit, j->timed_out, &m, why, sizeof(why));
 	exchange_reply(&j->x, false, JOB_EXIT, job_exit, &m);
+	jobs_served(j->x.jobs, j->x.jobs->node->local.node, j->asked_us);
 	job_free(j);
 }
 
@@ -563,6 +583,7 @@ static void on_exited(void *arg, u64 id, const struct spawn_exit *e)
 	j->exit = *e;
 	j->state = ENDED;
 	loop_disarm(js->node->loop, &j->timer);
+	loop_disarm(js->node->loop, &j->eof_timer);
 	close_in(j);
 	exit_message(e, j->timed_out, &m, why, sizeof(why));
 	audit_end(j, &m);
@@ -908,8 +929,11 @@ static struct job *job_new(const struct caller *who,
 	j->x.jobs = js;
 	j->in.fd = j->out[1].fd = j->out[2].fd = -1;
 	j->timer.fire = timer_fired;
+	j->eof_timer.fire = eof_fired;
 	j->timeout_us = m->timeout_ms * 1000;
 	j->started_s = (u64)time(NULL);
+	if (!who->peer && !(m->flags & JOB_DETACH))
+		j->asked_us = loop_clock_us();
 	snprintf(j->user, sizeof(j->user), "%s", grant->user);
 	snprintf(j->from, sizeof(j->from), "%s", who->node);
 	jobs_command(m->argv, j->command, sizeof(j->command));
@@ -983,6 +1007,17 @@ void job_each(struct jobs *js, void (*fn)(void *arg, struct job *j), void *arg)
 			next = j->next;
 			fn(arg, j);
 		}
+}
+
+u32 job_count_asked(const struct jobs *js)
+{
+	const struct job *j;
+	u32 i, count = 0;
+
+	for (i = 0; i < JOB_BUCKETS; i++)
+		for (j = js->by_id[i]; j; j = j->next)
+			count += j->asked_us != 0;
+	return count;
 }
 
 void job_describe(const struct job *j, struct rec_job_status *r)

@@ -666,3 +666,9 @@ void jobs_on_served(struct jobs *js,
 	js->served = fn;
 	js->served_arg = arg;
 }
+
+void jobs_served(struct jobs *js, const char *node, u64 asked_us)
+{
+	if (js->served && asked_us)
+		js->served(js->served_arg, node, loop_clock_us() - asked_us);
+}

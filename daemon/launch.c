@@ -16,7 +16,6 @@
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -103,15 +102,10 @@ static void become(const struct account *a)
 		fail(STAGE_IDENTITY, EPERM);
 }
 
-static void set_signals(void)
+static void unblock_signals(void)
 {
-	static const u8 by_default[64]; /* the kernel's struct, all zero */
 	sigset_t none;
-	int sig;
 
-	/* Not signal(): it spares two that the C library keeps for itself. */
-	for (sig = 1; sig < NSIG; sig++)
-		syscall(SYS_rt_sigaction, sig, by_default, NULL, NSIG / 8);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -254,7 +248,7 @@ void launch_child(const struct launch *l)
 	if (!argv[0] || !argv[0][0])
 		fail(STAGE_REQUEST, EINVAL);
 	become(l->account);
-	set_signals();
+	unblock_signals();
 	set_directory(l);
 	error = l->blob_fd >= 0 ? exec_blob(argv) : exec_by_path(argv);
 	fail(STAGE_EXEC, error);

@@ -19,6 +19,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -639,10 +640,22 @@ static void raise_nofile(void)
 	setrlimit(RLIMIT_NOFILE, &r);
 }
 
+/* Jobs inherit how signals are taken here: as nobody has changed it. */
+static void reset_signals(void)
+{
+	static const u8 by_default[64]; /* the kernel's struct, all zero */
+	int sig;
+
+	/* Not signal(): it spares two that the C library keeps for itself. */
+	for (sig = 1; sig < NSIG; sig++)
+		syscall(SYS_rt_sigaction, sig, by_default, NULL, NSIG / 8);
+}
+
 static int open_signals(void)
 {
 	sigset_t set;
 
+	reset_signals();
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
 	sigaddset(&set, SIGTERM);

@@ -40,6 +40,24 @@ step "a program whose reader goes gets SIGPIPE"
 run -n beta -- sh -c 'yes; echo $? >&2' 2> "$NET_DIR/err" | head -n 1 > /dev/null
 wait_for 5 grep -qx 141 "$NET_DIR/err"
 
+step "a program that closes its output and goes on: its reader sees the end"
+mkfifo -m 666 "$NET_DIR/gate"
+start closer alpha setpriv --reuid ann --regid ann --init-groups sh -c \
+	"virgo run -n beta -- sh -c 'echo x; exec >&-; cat $NET_DIR/gate >&2' |
+	{ cat; echo end; }; :"
+wait_for 5 grep -qx end "$NET_DIR/closer.log"
+echo y > "$NET_DIR/gate"
+finish closer
+wait_for 5 grep -qx y "$NET_DIR/closer.log"
+
+step "with no node named, one is chosen, and why is told"
+assert_match "$(run hostname)" '^(alpha|beta|gamma)$'
+assert_match "$(run --explain hostname 2>&1 > /dev/null)" \
+	'-> (alpha|beta|gamma): .*idle'
+assert_eq "$(for i in 1 2 3; do run --policy round-robin hostname; done |
+	sort | tr '\n' ,)" alpha,beta,gamma, "round-robin"
+assert_fails 255 run --policy no-such hostname
+
 step "what cannot be started says so"
 assert_fails 127 run -n beta no-such-program
 assert_match "$(cat "$NET_DIR/last.err")" \
@@ -69,8 +87,8 @@ assert_out 262144 run -n beta --limit mem=256M -- sh -c \
 	'cat /proc/self/cgroup | grep -q ^0::/.*/l && echo 262144 || ulimit -v'
 
 step "many nodes: names in front, highest status, summary"
-assert_eq "$(run -w alpha,beta,gamma hostname | sort | tr -s ' ' | tr '\n' ,)" \
-	"alpha: alpha,beta: beta,gamma: gamma," "names in front"
+assert_eq "$(run -a hostname | sort | tr -s ' ' | tr '\n' ,)" \
+	"alpha: alpha,beta: beta,gamma: gamma," "-a hostname"
 assert_eq "$(printf 'one\ntwo\n' | run -w 'alpha,beta' cat | sort |
 	tr -s ' ' | tr '\n' ,)" "alpha: one,alpha: two,beta: one,beta: two," \
 	"input for all"
