@@ -137,7 +137,11 @@ void swim_emit(struct swim *s, enum swim_kind kind, u64 to, bool reply, u32 seq,
 	}
 	if (first)
 		swim_packet_add(&c, first);
-	gossip_fill(&s->gossip, &c, swim_times(s), how.state ? to : 0);
+	/* Who seems down may be on the other side of a partition, where our
+	 * news of its friends are wrong.
+	 */
+	if (how.state != SWIM_DOWN)
+		gossip_fill(&s->gossip, &c, swim_times(s), how.state ? to : 0);
 	s->change_left -= s->change_left > 0;
 	s->ops->send(s->arg, to, reply, data, wcursor_len(&c));
 }

@@ -133,8 +133,9 @@ void swim_unanswered(struct swim *s, u64 now_us, struct swim_member *m);
 void swim_suspicion_over(struct swim *s, u64 now_us, u64 id);
 
 /* swim_probe.c */
-/* A member that is not down, nor @not; NULL when there is none to be found. */
-struct swim_member *swim_pick(struct swim *s, u64 not );
+/* A random member in a state up to @worst, but not @except; NULL: there is none. */
+struct swim_member *swim_pick(struct swim *s, u64 except,
+			      enum swim_state worst);
 /* Starts asking @target unless that goes on already; false when no room. */
 bool swim_ask(struct swim *s, u64 now_us, u64 target, u32 accuse);
 void swim_answered(struct swim *s, u64 now_us, const struct swim_packet *p);

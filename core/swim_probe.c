@@ -18,7 +18,8 @@ static bool being_asked(const struct swim *s, u64 target)
 	return false;
 }
 
-struct swim_member *swim_pick(struct swim *s, u64 not )
+struct swim_member *swim_pick(struct swim *s, u64 except,
+			      enum swim_state worst)
 {
 	u32 tries = s->count ? 16 : 0;
 	u32 i, at;
@@ -27,15 +28,15 @@ struct swim_member *swim_pick(struct swim *s, u64 not )
 		struct swim_member *m =
 			&s->member[s->ops->random(s->arg) % s->count];
 
-		if (m->state != SWIM_DOWN && m->id != not )
+		if (m->state <= worst && m->id != except)
 			return m;
 	}
-	/* Most are down: whoever comes next in order. */
+	/* Few are that well: whoever comes next in order. */
 	at = s->count ? s->ops->random(s->arg) % s->count : 0;
 	for (i = 0; i < s->count; i++, at++) {
 		struct swim_member *m = &s->member[at % s->count];
 
-		if (m->state != SWIM_DOWN && m->id != not )
+		if (m->state <= worst && m->id != except)
 			return m;
 	}
 	return NULL;
@@ -57,7 +58,7 @@ static void ask_helpers(struct swim *s, struct swim_probe *p)
 	u32 tries, n = 0, i;
 
 	for (tries = 0; n < SWIM_HELPERS && tries < 2 * SWIM_HELPERS; tries++) {
-		struct swim_member *m = swim_pick(s, p->target);
+		struct swim_member *m = swim_pick(s, p->target, SWIM_UP);
 
 		if (!m)
 			return;

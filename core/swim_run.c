@@ -80,14 +80,12 @@ static void gossip_run(struct swim *s, u64 now_us)
 {
 	u32 i;
 
-	for (i = 0; i < SWIM_FANOUT && (s->gossip.count || s->change_left);
-	     i++) {
-		struct swim_member *m = swim_pick(s, 0);
-
-		if (!m) /* nobody to tell; whoever comes back will pull */
-			break;
-		swim_emit(s, SWIM_GOSSIP, m->id, false, 0, 0, NULL);
-	}
+	/* Alone: news from now would be false when the others are back. */
+	if (swim_alive(s) == 1)
+		s->gossip.count = s->change_left = 0;
+	for (i = 0; i < SWIM_FANOUT && (s->gossip.count || s->change_left); i++)
+		swim_emit(s, SWIM_GOSSIP, swim_pick(s, 0, SWIM_SUSPECT)->id,
+			  false, 0, 0, NULL);
 	s->gossip_due_us = s->gossip.count || s->change_left
 				   ? now_us + swim_gossip_us(s)
 				   : SWIM_NEVER;
@@ -125,7 +123,7 @@ void swim_leave(struct swim *s, u64 now_us)
 	if (s->left)
 		return;
 	for (i = 0; i < times; i++) {
-		struct swim_member *m = swim_pick(s, 0);
+		struct swim_member *m = swim_pick(s, 0, SWIM_SUSPECT);
 
 		if (m)
 			swim_emit(s, SWIM_GOSSIP, m->id, false, 0, 0, &gone);

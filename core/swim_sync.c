@@ -65,7 +65,7 @@ void swim_paged(struct swim *s, u64 now_us, const struct swim_packet *p)
 
 static u32 ask_page(struct swim *s, u64 cursor)
 {
-	struct swim_member *m = swim_pick(s, 0);
+	struct swim_member *m = swim_pick(s, 0, SWIM_SUSPECT);
 
 	if (m)
 		swim_emit(s, SWIM_SYNC, m->id, false, ++s->seq, cursor, NULL);

@@ -229,6 +229,20 @@ void cloud_set_change(struct cloud *c, u32 node, u64 change)
 	settle(n);
 }
 
+void cloud_forget(struct cloud *c, u32 node, u32 subject)
+{
+	struct cloud_node *n = &c->node[node];
+
+	if (node == subject)
+		return;
+	if (swim_remove(n->swim, c->node[subject].id))
+		cloud_fail(c, "%u cannot forget %u", node, subject);
+	settle(n);
+	if (swim_add(n->swim, c->node[subject].id, SWIM_UNKNOWN, 0))
+		cloud_fail(c, "%u cannot take %u back", node, subject);
+	settle(n);
+}
+
 enum swim_state cloud_sees(const struct cloud *c, u32 observer, u32 subject)
 {
 	return swim_state_of(c->node[observer].swim, c->node[subject].id);

@@ -50,8 +50,9 @@ void scenario_kill(u64 seed, u32 nodes, char *failure)
 	cloud_agrees(c, true);
 
 	cloud_start(c, victim, false);
+	run_for(c, 2 * S);
 	cloud_set_change(c, teller, seed | 1);
-	run_for(c, 3 * S);
+	run_for(c, 1 * S);
 	cloud_agrees(c, true);
 
 	c->seen = NULL; /* it says itself that it is down, still running */
@@ -70,7 +71,7 @@ static void mishap(struct cloud *c)
 	u32 node = world_below(w, c->nodes), i;
 	bool on = c->node[node].on;
 
-	switch (world_below(w, 8)) {
+	switch (world_below(w, 9)) {
 	case 0:
 	case 1:
 		if (on)
@@ -101,6 +102,10 @@ static void mishap(struct cloud *c)
 		if (on)
 			cloud_set_change(c, node,
 					 c->highest_change + world_below(w, 3));
+		break;
+	case 7:
+		if (on)
+			cloud_forget(c, node, world_below(w, c->nodes));
 		break;
 	default:
 		world_net(w)->loss_ppm = world_below(w, 400000);
@@ -135,6 +140,87 @@ void scenario_chaos(u64 seed, u32 nodes, char *failure)
 		cloud_start(c, i = 0, false);
 	cloud_set_change(c, i, c->highest_change + 1);
 	for (waited = 0; waited < 60 && !cloud_agrees(c, false); waited++)
+		run_for(c, 1 * S);
+	cloud_agrees(c, true);
+	finish(c, failure);
+}
+
+struct split {
+	bool whole; /* but for one pair */
+	u8 side[64];
+};
+
+static void friends_stay(struct cloud *c, const struct cloud_event *e)
+{
+	const struct split *k = c->arg;
+
+	if (e->now == SWIM_DOWN && k->side[e->observer] == k->side[e->subject])
+		cloud_fail(c, "%u sees %u down, on its own side", e->observer,
+			   e->subject);
+	if (e->now == SWIM_SUSPECT && k->whole)
+		cloud_fail(c, "%u suspects %u, which others can reach",
+			   e->observer, e->subject);
+}
+
+/* Two that cannot reach each other can be reached by others, so nobody is
+ * suspected. Then the network falls in two; each side loses the other and
+ * nobody of its own, then and when it is one again.
+ */
+void scenario_split(u64 seed, u32 nodes, char *failure)
+{
+	struct cloud *c = cloud_new(nodes, seed, true);
+	struct split k = { .whole = true };
+	u32 i;
+
+	c->check = nodes <= 16;
+	c->seen = friends_stay;
+	c->arg = &k;
+	world_part(c->world, 0, 1 + world_below(c->world, nodes - 1));
+	run_for(c, 15 * S);
+	world_part(c->world, 0, 0);
+
+	k.whole = false;
+	for (i = 0; i < nodes; i++) {
+		k.side[i] = (u8)world_below(c->world, 2);
+		world_side(c->world, i, k.side[i]);
+	}
+	run_for(c, 20 * S);
+	for (i = 1; i < nodes; i++)
+		if (cloud_sees(c, 0, i) !=
+		    (k.side[0] == k.side[i] ? SWIM_UP : SWIM_DOWN))
+			cloud_fail(c, "0 is wrong about %u", i);
+	for (i = 0; i < nodes; i++)
+		world_side(c->world, i, 0);
+	run_for(c, 20 * S);
+	cloud_agrees(c, true);
+	finish(c, failure);
+}
+
+static void healthy_see_healthy(struct cloud *c, const struct cloud_event *e)
+{
+	if (e->now == SWIM_DOWN && e->observer && e->subject)
+		cloud_fail(c, "%u sees %u down, and both are well", e->observer,
+			   e->subject);
+}
+
+/* Node 0 stands still now and then, as on an overloaded machine, and a few
+ * datagrams get lost: it may be called down, but through it nobody else.
+ */
+void scenario_slow(u64 seed, u32 nodes, char *failure)
+{
+	struct cloud *c = cloud_new(nodes, seed, true);
+	u32 i;
+
+	c->check = nodes <= 16;
+	c->seen = healthy_see_healthy;
+	world_net(c->world)->loss_ppm = 20000;
+	for (i = 0; i < 20; i++) {
+		u64 stall_us = world_below(c->world, 4 * S);
+
+		world_stall(c->world, 0, world_now_us(c->world) + stall_us);
+		run_for(c, stall_us + world_below(c->world, 1 * S));
+	}
+	for (i = 0; i < 30 && !cloud_agrees(c, false); i++)
 		run_for(c, 1 * S);
 	cloud_agrees(c, true);
 	finish(c, failure);

@@ -2,14 +2,14 @@
 /*
  * Runs simulated clouds:
  *
- *	sim [--scenario kill|chaos|scale] [--seed N] [--runs N] [--nodes N]
- *	    [--loss PPM] [--seconds N] [--budget SECONDS]
+ *	sim [--scenario kill|split|slow|chaos|scale] [--seed N] [--runs N]
+ *	    [--nodes N] [--loss PPM] [--seconds N] [--budget SECONDS]
  *
- * Seeds count up from --seed (default 1). A failure prints the line that
- *repeats it and ends the program with 1. Without --nodes kill goes through 3 to
- *64 and chaos through 2 to 12; scale does 10, 1,000 and 10,000 and checks the
- *bounds of the cost and of the time to detect. --budget ends the runs when that
- *much time has passed.
+ * Seeds count up from --seed (default 1). A failure prints the line that repeats
+ * it and ends the program with 1. Without --nodes the number of nodes goes
+ * through a range that fits the scenario; scale does 10, 1,000 and 10,000 and
+ * checks the bounds of the cost and of the time to detect. --budget ends the
+ * runs when that much time has passed.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -168,6 +168,10 @@ int main(int argc, char **argv)
 	parse(argc, argv);
 	if (!strcmp(opt.scenario, "kill"))
 		return run_many(scenario_kill, 3, 64);
+	if (!strcmp(opt.scenario, "split"))
+		return run_many(scenario_split, 4, 32);
+	if (!strcmp(opt.scenario, "slow"))
+		return run_many(scenario_slow, 3, 32);
 	if (!strcmp(opt.scenario, "chaos"))
 		return run_many(scenario_chaos, 2, 12);
 	if (!strcmp(opt.scenario, "scale"))

@@ -54,6 +54,8 @@ void cloud_kill(struct cloud *c, u32 node);
 void cloud_start(struct cloud *c, u32 node, bool clock_back);
 void cloud_leave(struct cloud *c, u32 node);
 void cloud_set_change(struct cloud *c, u32 node, u64 change);
+/* @node's catalog loses @subject and gets it back at once. */
+void cloud_forget(struct cloud *c, u32 node, u32 subject);
 /* How @observer sees @subject. */
 enum swim_state cloud_sees(const struct cloud *c, u32 observer, u32 subject);
 /* Remembers the first failure. */
@@ -66,6 +68,8 @@ bool cloud_agrees(struct cloud *c, bool say);
 
 /* The scenarios; each gives its failure in @failure (256 bytes), "" if none. */
 void scenario_kill(u64 seed, u32 nodes, char *failure);
+void scenario_split(u64 seed, u32 nodes, char *failure);
+void scenario_slow(u64 seed, u32 nodes, char *failure);
 void scenario_chaos(u64 seed, u32 nodes, char *failure);
 
 struct scale_result {

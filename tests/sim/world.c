@@ -35,6 +35,7 @@ struct world {
 	u64 now_us;
 	u64 random[2];
 	struct world_net net;
+	u32 parted[2];
 	struct place *place;
 	u32 nodes;
 	struct event *heap;
@@ -123,6 +124,12 @@ struct world_net *world_net(struct world *w)
 void world_side(struct world *w, u32 node, u8 side)
 {
 	w->place[node].side = side;
+}
+
+void world_part(struct world *w, u32 a, u32 b)
+{
+	w->parted[0] = a;
+	w->parted[1] = b;
 }
 
 void world_power(struct world *w, u32 node, bool on)
@@ -235,12 +242,22 @@ u64 world_sent_bytes(const struct world *w)
 	return w->sent_bytes;
 }
 
+static bool passes(const struct world *w, u32 from, u32 to)
+{
+	const u32 *cut = w->parted;
+
+	if (cut[0] != cut[1] && ((from == cut[0] && to == cut[1]) ||
+				 (from == cut[1] && to == cut[0])))
+		return false;
+	return w->place[from].side == w->place[to].side;
+}
+
 static void happen(struct world *w, struct event *e)
 {
 	struct place *p = &w->place[e->node];
 
-	if (e->packet ? p->off || p->side != w->place[e->packet->from].side
-		      : p->off || e->wish != p->wish) {
+	if (p->off || (e->packet ? !passes(w, e->packet->from, e->node)
+				 : e->wish != p->wish)) {
 		free(e->packet);
 		return;
 	}

@@ -46,6 +46,9 @@ struct world_net *world_net(struct world *w);
 /* Datagrams pass only between nodes on the same side; all begin on side 0. */
 void world_side(struct world *w, u32 node, u8 side);
 
+/* Nothing passes between these two; replaces the pair before, @a == @b ends it. */
+void world_part(struct world *w, u32 a, u32 b);
+
 /* What is sent to or from a node that is off gets lost, and it is not woken. */
 void world_power(struct world *w, u32 node, bool on);
 /* Nothing happens to the node until @until_us; what was sent waits for it. */
