@@ -208,8 +208,8 @@ static int greet(struct client *c, struct failure *f, const char *path)
 	if (!ret)
 		ret = client_recv(c, &frame, &p);
 	if (ret != 1)
-		return failure_set(f, ret ? ret : -ECONNRESET, path,
-				   "look at virgod's log",
+		return failure_set(f, ret && ret != -EPIPE ? ret : -ECONNRESET,
+				   path, "look at virgod's log",
 				   "virgod hung up before greeting");
 	if (frame.type != MSG_HELLO ||
 	    msg_hello_decode(&theirs, p, frame.length) ||

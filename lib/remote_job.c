@@ -180,7 +180,10 @@ int remote_job_send(struct remote_job *j, u16 type, u8 flags, const void *data,
 {
 	const struct frame f = { .type = type, .flags = flags, .tag = j->tag };
 
-	return client_send(j->client, &f, data, len, NULL, 0);
+	const int ret = client_send(j->client, &f, data, len, NULL, 0);
+
+	/* EPIPE is for a program that reads no more. */
+	return ret == -EPIPE ? -ECONNRESET : ret;
 }
 
 int remote_job_request(struct remote_job *j, u16 type, const void *payload,

@@ -1,0 +1,498 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Several Linux machines used as one, from Python: libvirgo(3) over ctypes.
+
+    import virgo
+
+    print([node.name for node in virgo.nodes()])
+    done = virgo.run(["uname", "-m"], node="beta", capture_output=True, text=True)
+    print(done.stdout)
+
+    with virgo.Job(["sort"], node="beta") as job:
+        job.stdin.write(b"b\\na\\n")
+        job.stdin.close()
+        print(job.stdout.read())
+
+Whatever fails raises virgo.Error, an OSError (FileNotFoundError and so on where
+errno says so) whose text says what failed, where, and what to try. A thread that
+waits in one of these calls lets the others run.
+"""
+
+import collections
+import ctypes
+import errno
+import io
+import os
+import select
+import signal
+import subprocess
+import sys
+
+__all__ = ["Error", "Job", "Node", "Result", "attach", "choose", "kill", "nodes",
+           "run", "set_state", "version"]
+
+STDIN, STDOUT, STDERR = 0, 1, 2
+
+# Flags of virgo_clone_args, bits of virgo_job_ready(), reasons of virgo_result.
+_PTY, _DETACH, _NONBLOCK, _NO_STDIN, _NO_STDOUT, _NO_STDERR, _UMASK = (
+    1 << bit for bit in range(7))
+READY_STDIN, READY_STDOUT, READY_STDERR, READY_EXIT = 1, 2, 4, 8
+REASONS = ("exited", "signaled", "timed out", "out of memory", "not found",
+           "not executable", "lost")
+_PIECE = 64 << 10
+
+
+class _CloneArgs(ctypes.Structure):
+    _fields_ = [("flags", ctypes.c_uint64), ("timeout_ms", ctypes.c_uint64),
+                ("memory_bytes", ctypes.c_uint64),
+                ("cpu_ppm", ctypes.c_uint32), ("pids", ctypes.c_uint32),
+                ("node", ctypes.c_char_p), ("policy", ctypes.c_char_p),
+                ("argv", ctypes.POINTER(ctypes.c_char_p)),
+                ("env", ctypes.POINTER(ctypes.c_char_p)),
+                ("cwd", ctypes.c_char_p), ("term", ctypes.c_char_p),
+                ("rows", ctypes.c_uint16), ("cols", ctypes.c_uint16),
+                ("umask", ctypes.c_uint32)]
+
+
+class _JobInfo(ctypes.Structure):
+    _fields_ = [("job", ctypes.c_uint64), ("pid", ctypes.c_uint32),
+                ("reserved", ctypes.c_uint32), ("node", ctypes.c_char * 64)]
+
+
+class _Result(ctypes.Structure):
+    _fields_ = [("job", ctypes.c_uint64), ("user_us", ctypes.c_uint64),
+                ("system_us", ctypes.c_uint64),
+                ("max_rss_bytes", ctypes.c_uint64), ("status", ctypes.c_int32),
+                ("signal", ctypes.c_int32), ("reason", ctypes.c_uint32),
+                ("reserved", ctypes.c_uint32), ("node", ctypes.c_char * 64),
+                ("why", ctypes.c_char * 192)]
+
+
+class _Node(ctypes.Structure):
+    _fields_ = [("memory_bytes", ctypes.c_uint64),
+                ("memory_free_bytes", ctypes.c_uint64),
+                ("cpus", ctypes.c_uint32), ("idle_ppm", ctypes.c_uint32),
+                ("load1_milli", ctypes.c_uint32),
+                ("round_trip_us", ctypes.c_uint32), ("jobs", ctypes.c_uint32),
+                ("flags", ctypes.c_uint32), ("name", ctypes.c_char * 64),
+                ("state", ctypes.c_char * 16), ("address", ctypes.c_char * 64),
+                ("version", ctypes.c_char * 32)]
+
+
+class _Failure(ctypes.Structure):
+    _fields_ = [("code", ctypes.c_int), ("object", ctypes.c_char_p),
+                ("what", ctypes.c_char_p), ("remedy", ctypes.c_char_p)]
+
+
+def _load():
+    lib = ctypes.CDLL("libvirgo.so.0", use_errno=True)
+    text, size, big = ctypes.c_char_p, ctypes.c_size_t, ctypes.c_ssize_t
+    number, any_, u64 = ctypes.c_int, ctypes.c_void_p, ctypes.c_uint64
+    table = {
+        "virgo_last_failure": (ctypes.POINTER(_Failure),),
+        "virgo_version": (text,),
+        "virgo_set_state": (number, text),
+        "virgo_clone": (number, ctypes.POINTER(_CloneArgs), size),
+        "virgo_attach": (number, text, u64, u64),
+        "virgo_job_info": (number, number, ctypes.POINTER(_JobInfo), size),
+        "virgo_job_read": (big, number, number, any_, size),
+        "virgo_job_write": (big, number, any_, size),
+        "virgo_job_eof": (number, number),
+        "virgo_job_signal": (number, number, number),
+        "virgo_job_resize": (number, number, ctypes.c_uint, ctypes.c_uint),
+        "virgo_job_ready": (number, number),
+        "virgo_job_wait": (number, number, ctypes.POINTER(_Result), size,
+                           number),
+        "virgo_job_kill": (number, text, u64, number),
+        "virgo_nodes": (big, ctypes.POINTER(_Node), size, size),
+        "virgo_choose": (number, text, text, any_, size),
+        "virgo_close": (number, number),
+    }
+    for name, (result, *arguments) in table.items():
+        function = getattr(lib, name)
+        function.restype, function.argtypes = result, arguments
+    return lib
+
+
+_lib = _load()
+
+
+class Error(OSError):
+    """What failed: .object, .what, .remedy, and errno as of any OSError."""
+
+    object = what = remedy = ""
+
+
+# OSError(ENOENT) would make a FileNotFoundError; ours is both.
+_classes = {code: type("Error", (Error, kind), {}) for kind, codes in {
+    FileNotFoundError: [errno.ENOENT],
+    FileExistsError: [errno.EEXIST],
+    IsADirectoryError: [errno.EISDIR],
+    NotADirectoryError: [errno.ENOTDIR],
+    PermissionError: [errno.EACCES, errno.EPERM],
+    ProcessLookupError: [errno.ESRCH],
+    BrokenPipeError: [errno.EPIPE],
+    BlockingIOError: [errno.EAGAIN],
+    TimeoutError: [errno.ETIMEDOUT],
+    ConnectionResetError: [errno.ECONNRESET],
+    ConnectionRefusedError: [errno.ECONNREFUSED],
+}.items() for code in codes}
+
+
+def _raise():
+    failure = _lib.virgo_last_failure().contents
+    parts = [os.fsdecode(part) for part in
+             (failure.object, failure.what, failure.remedy)]
+    text = ": ".join(part for part in parts[:2] if part)
+    if parts[2]:
+        text += ". Try: " + parts[2]
+    error = _classes.get(failure.code, Error)(failure.code, text)
+    error.object, error.what, error.remedy = parts
+    raise error
+
+
+def _call(function, *arguments):
+    """Calls until no signal interrupts; Python's handlers run in between."""
+    while True:
+        result = function(*arguments)
+        if result >= 0:
+            return result
+        if ctypes.get_errno() != errno.EINTR:
+            _raise()
+
+
+def _bytes(value):
+    return None if value is None else os.fsencode(value)
+
+
+def _strings(values):
+    if values is None:
+        return None
+    encoded = [os.fsencode(value) for value in values]
+    return (ctypes.c_char_p * (len(encoded) + 1))(*encoded, None)
+
+
+def _view(data):
+    """The address and length of any bytes-like object, without a copy."""
+    view = memoryview(data).cast("B")
+    if view.readonly:
+        kept = bytes(view)
+        return ctypes.cast(ctypes.c_char_p(kept), ctypes.c_void_p), len(kept), kept
+    kept = (ctypes.c_char * len(view)).from_buffer(view)
+    return ctypes.cast(kept, ctypes.c_void_p), len(view), kept
+
+
+def version():
+    """The version of the library, such as "0.1.0"."""
+    return _lib.virgo_version().decode()
+
+
+def set_state(folder):
+    """Talk to the virgod with this state folder; None: the default one."""
+    _call(_lib.virgo_set_state, _bytes(folder))
+
+
+Node = collections.namedtuple("Node", (
+    "name", "state", "address", "version", "cpus", "idle", "load1",
+    "memory_bytes", "memory_free_bytes", "round_trip_us", "jobs", "is_self",
+    "is_home"))
+
+
+def nodes():
+    """The nodes of the cloud as this one sees them, a list of Node."""
+    count = 16
+    while True:
+        found = (_Node * count)()
+        have = _call(_lib.virgo_nodes, found, count, ctypes.sizeof(_Node))
+        if have <= count:
+            break
+        count = have
+    return [Node(n.name.decode(), n.state.decode(), n.address.decode(),
+                 n.version.decode(), n.cpus, n.idle_ppm / 1e6,
+                 n.load1_milli / 1e3, n.memory_bytes, n.memory_free_bytes,
+                 n.round_trip_us, n.jobs, bool(n.flags & 1), bool(n.flags & 2))
+            for n in found[:have]]
+
+
+def choose(policy=None, candidates=None):
+    """The name of the node where a job should run now."""
+    name = ctypes.create_string_buffer(64)
+    if candidates is not None:
+        candidates = ",".join(candidates)
+    _call(_lib.virgo_choose, _bytes(policy), _bytes(candidates), name, 64)
+    return name.value.decode()
+
+
+def kill(node, number, sig=signal.SIGKILL):
+    """Signals the job with that number on a node."""
+    _call(_lib.virgo_job_kill, _bytes(node), number, sig)
+
+
+Result = collections.namedtuple("Result", (
+    "status", "signal", "reason", "why", "node", "job", "user_us", "system_us",
+    "max_rss_bytes"))
+
+
+class _Output(io.RawIOBase):
+    def __init__(self, job, stream):
+        self._job, self._stream = job, stream
+
+    def readable(self):
+        return True
+
+    def fileno(self):
+        return self._job.fileno()
+
+    def readinto(self, buffer):
+        return self._job._readinto(self._stream, buffer)
+
+
+class _Input(io.RawIOBase):
+    def __init__(self, job):
+        self._job = job
+
+    def writable(self):
+        return True
+
+    def fileno(self):
+        return self._job.fileno()
+
+    def write(self, data):
+        return self._job.write(data)
+
+    def close(self):
+        if not self.closed and self._job._fd >= 0:
+            self._job.close_stdin()
+        super().close()
+
+
+class Job:
+    """A program that runs on a node.
+
+    stdin, stdout and stderr are binary files; fileno() is a descriptor that
+    select, poll and asyncio report as readable when there is output, the end, or
+    room for input that could not be taken. With blocking=False nothing waits:
+    write() gives None and reads give None where a pipe's would. Leaving the
+    context, or close(), ends the program unless it is detached.
+    """
+
+    def __init__(self, argv, *, node=None, policy=None, env=None, cwd=None,
+                 timeout=None, memory=0, cpu=0, pids=0, pty=False, term=None,
+                 rows=0, cols=0, umask=None, detach=False, blocking=True,
+                 stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                 stderr=subprocess.PIPE):
+        self._fd = -1
+        args = _CloneArgs()
+        for wanted, flag in ((pty, _PTY), (detach, _DETACH),
+                             (not blocking, _NONBLOCK),
+                             (stdin is subprocess.DEVNULL, _NO_STDIN),
+                             (stdout is subprocess.DEVNULL, _NO_STDOUT),
+                             (stderr is subprocess.DEVNULL, _NO_STDERR),
+                             (umask is not None, _UMASK)):
+            args.flags |= flag if wanted else 0
+        if isinstance(argv, (str, bytes, os.PathLike)):
+            argv = [argv]
+        args.argv = _strings(argv)
+        args.env = _strings(None if env is None else [
+            os.fsencode(name) + b"=" + os.fsencode(value)
+            for name, value in env.items()])
+        args.node, args.policy = _bytes(node), _bytes(policy)
+        args.cwd, args.term = _bytes(cwd), _bytes(term)
+        args.timeout_ms = int((timeout or 0) * 1000)
+        args.memory_bytes, args.cpu_ppm = memory, int(cpu * 1e6)
+        args.pids, args.rows, args.cols = pids, rows, cols
+        args.umask = umask or 0
+        self.args = argv
+        self._open(_call(_lib.virgo_clone, args, ctypes.sizeof(args)))
+
+    def _open(self, fd):
+        self._fd = fd
+        self.returncode = None
+        self.result = None
+        self.stdin = _Input(self)
+        self.stdout = io.BufferedReader(_Output(self, STDOUT))
+        self.stderr = io.BufferedReader(_Output(self, STDERR))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+    def __del__(self):
+        self.close()
+
+    def close(self):
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            _lib.virgo_close(fd)
+
+    def fileno(self):
+        if self._fd < 0:
+            raise ValueError("the job is closed")
+        return self._fd
+
+    def _info(self):
+        info = _JobInfo()
+        _call(_lib.virgo_job_info, self.fileno(), info, ctypes.sizeof(info))
+        return info
+
+    @property
+    def node(self):
+        return self._info().node.decode()
+
+    @property
+    def number(self):
+        return self._info().job
+
+    @property
+    def pid(self):
+        """Its process number there."""
+        return self._info().pid
+
+    def _readinto(self, stream, buffer):
+        address, length, kept = _view(buffer)
+        try:
+            return _call(_lib.virgo_job_read, self.fileno(), stream, address,
+                         length)
+        except BlockingIOError:
+            return None
+        finally:
+            del kept
+
+    def read(self, size=-1, stream=STDOUT):
+        """Bytes of an output: all until its end, or what is there, up to size."""
+        file = self.stderr if stream == STDERR else self.stdout
+        return file.read() if size is None or size < 0 else file.read1(size)
+
+    def write(self, data):
+        """Writes to its stdin; gives the number of bytes taken."""
+        address, length, kept = _view(data)
+        try:
+            return _call(_lib.virgo_job_write, self.fileno(), address, length)
+        except BlockingIOError:
+            return None
+        finally:
+            del kept
+
+    def close_stdin(self):
+        _call(_lib.virgo_job_eof, self.fileno())
+
+    def send_signal(self, sig):
+        _call(_lib.virgo_job_signal, self.fileno(), sig)
+
+    def terminate(self):
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self):
+        self.send_signal(signal.SIGKILL)
+
+    def resize(self, rows, cols):
+        _call(_lib.virgo_job_resize, self.fileno(), rows, cols)
+
+    def ready(self):
+        """What would not wait: a set of READY_ bits."""
+        return _call(_lib.virgo_job_ready, self.fileno())
+
+    def wait(self, timeout=None):
+        """Waits for the end; gives the exit status, or minus the signal's number.
+
+        Raises TimeoutError. Details are in .result afterwards.
+        """
+        r = _Result()
+        limit = -1 if timeout is None else max(int(timeout * 1000), 1)
+        _call(_lib.virgo_job_wait, self.fileno(), r, ctypes.sizeof(r), limit)
+        return self._ended(r)
+
+    def _ended(self, r):
+        self.result = Result(r.status, r.signal, REASONS[r.reason],
+                             os.fsdecode(r.why), r.node.decode(), r.job,
+                             r.user_us, r.system_us, r.max_rss_bytes)
+        self.returncode = -r.signal if r.signal else r.status
+        return self.returncode
+
+    def poll(self):
+        """The same without waiting; None while it runs."""
+        r = _Result()
+        try:
+            _call(_lib.virgo_job_wait, self.fileno(), r, ctypes.sizeof(r), 0)
+        except BlockingIOError:
+            return None
+        return self._ended(r)
+
+    def _pump(self, data, sinks):
+        """Feeds data, gives both outputs to sinks as they come, until the end."""
+        view = memoryview(data).cast("B")
+        waiter = select.poll()
+        waiter.register(self.fileno(), select.POLLIN)
+        files = {STDOUT: self.stdout, STDERR: self.stderr}
+        fed = False
+        while True:
+            ready = self.ready()
+            if ready & READY_STDIN and view:
+                try:
+                    view = view[self.write(view[:_PIECE]) or 0:]
+                except BrokenPipeError:
+                    view = view[:0]
+            if not view and not fed:
+                self.close_stdin()
+                fed = True
+            for stream, file in files.items():
+                if ready & 1 << stream:
+                    sinks[stream](file.read1(_PIECE))
+            if ready == READY_EXIT:
+                return
+            if not ready & (READY_STDOUT | READY_STDERR | READY_EXIT) and not (
+                    view and ready & READY_STDIN):
+                waiter.poll()
+
+    def communicate(self, input=None):
+        """Feeds input, gives (stdout, stderr) when the program has ended."""
+        out, err = [], []
+        self._pump(input or b"", {STDOUT: out.append, STDERR: err.append})
+        self.wait()
+        return b"".join(out), b"".join(err)
+
+
+def attach(node, number):
+    """Follows the output of a detached job from its start."""
+    job = Job.__new__(Job)
+    job._fd = -1
+    job.args = None
+    job._open(_call(_lib.virgo_attach, _bytes(node), number, 0))
+    return job
+
+
+def _to(file):
+    def write(data):
+        file.write(data)
+        file.flush()
+
+    return write
+
+
+def run(argv, *, input=None, capture_output=False, check=False, text=None,
+        encoding=None, errors=None, **options):
+    """Runs a program on a node and waits for it, as subprocess.run() does here.
+
+    Options are those of Job. Without capture_output its outputs go to ours.
+    Gives a subprocess.CompletedProcess.
+    """
+    text = text or encoding or errors
+    encoding, errors = encoding or "utf-8", errors or "strict"
+    if text and input is not None:
+        input = input.encode(encoding, errors)
+    with Job(argv, **options) as job:
+        if capture_output:
+            out, err = job.communicate(input)
+            if text:
+                out, err = (data.decode(encoding, errors) for data in (out, err))
+        else:
+            out = err = None
+            sys.stdout.flush()
+            job._pump(input or b"", {STDOUT: _to(sys.stdout.buffer),
+                                     STDERR: _to(sys.stderr.buffer)})
+            job.wait()
+        done = subprocess.CompletedProcess(job.args, job.returncode, out, err)
+    if check:
+        done.check_returncode()
+    return done
