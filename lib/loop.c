@@ -12,6 +12,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -22,6 +23,7 @@ enum {
 	SPIN_DEFAULT_US = 50,
 	SPIN_MISSES = 4,
 	SPIN_REST = 256,
+	SPIN_CROWDED_US = 250,
 };
 
 struct slot {
@@ -53,10 +55,12 @@ struct loop {
 	bool may_spin;
 
 	struct watch wake;
-	pthread_mutex_t post_lock; /* guards the three below */
+	atomic_bool posted; /* a hint, read without the lock */
+	pthread_mutex_t post_lock; /* guards all below */
 	struct post *post_first;
 	struct post **post_last;
-	bool woken;
+	bool woken; /* the eventfd has been written for the list as it is */
+	bool spinning; /* the loop looks at `posted` by itself */
 };
 
 u64 loop_clock_us(void)
@@ -72,19 +76,16 @@ u64 loop_now_us(const struct loop *l)
 	return l->now_us;
 }
 
-static void run_posts(struct watch *w, u32 events)
+static void run_posts(struct loop *l)
 {
-	struct loop *l = (struct loop *)((char *)w - offsetof(struct loop, wake));
 	struct post *p;
-	u64 count;
 
-	if (read(w->fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
-		return;
 	pthread_mutex_lock(&l->post_lock);
 	p = l->post_first;
 	l->post_first = NULL;
 	l->post_last = &l->post_first;
 	l->woken = false;
+	atomic_store_explicit(&l->posted, false, memory_order_relaxed);
 	pthread_mutex_unlock(&l->post_lock);
 	while (p) {
 		struct post *next = p->next;
@@ -92,6 +93,17 @@ static void run_posts(struct watch *w, u32 events)
 		p->run(p);
 		p = next;
 	}
+}
+
+static void woken(struct watch *w, u32 events)
+{
+	struct loop *l = (struct loop *)((char *)w - offsetof(struct loop, wake));
+	u64 count;
+
+	/* Read before the list is taken: a later post must write it again. */
+	if (read(w->fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
+		return;
+	run_posts(l);
 }
 
 struct loop *loop_new(void)
@@ -109,7 +121,7 @@ struct loop *loop_new(void)
 	l->now_us = loop_clock_us();
 	l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	l->wake.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	l->wake.ready = run_posts;
+	l->wake.ready = woken;
 	if (l->epoll_fd >= 0 && l->wake.fd >= 0 &&
 	    loop_watch(l, &l->wake, EPOLLIN) == 0)
 		return l;
@@ -327,7 +339,7 @@ static int wait_ms(struct loop *l, int timeout_ms)
 }
 
 /* Spinning pays only while answers come within the spin; after SPIN_MISSES that
- * did not (the other side shares this CPU, or is slow) the next SPIN_REST waits
+ * did not, or one in which others kept the CPU for long, the next SPIN_REST waits
  * sleep at once.
  */
 static bool may_spin_now(struct loop *l, int timeout_ms)
@@ -341,6 +353,64 @@ static bool may_spin_now(struct loop *l, int timeout_ms)
 	return true;
 }
 
+static bool posts_due(struct loop *l)
+{
+	return atomic_load_explicit(&l->posted, memory_order_relaxed);
+}
+
+/* After this returned for the end of a spin, posts wake the loop again; what was
+ * posted before it is in the list.
+ */
+static void set_spinning(struct loop *l, bool on)
+{
+	pthread_mutex_lock(&l->post_lock);
+	l->spinning = on;
+	pthread_mutex_unlock(&l->post_lock);
+}
+
+/* Polls until something came or @until; false when giving way took so long that
+ * this thread would have been better off asleep, woken when there is something.
+ */
+static bool poll_until(struct loop *l, struct epoll_event *ev, u64 until, int *n)
+{
+	u64 now = loop_clock_us();
+
+	for (;;) {
+		u64 before = now;
+
+		*n = epoll_wait(l->epoll_fd, ev, EVENTS_PER_WAIT, 0);
+		if (*n || posts_due(l))
+			return true;
+		sched_yield();
+		now = loop_clock_us();
+		if (now - before > SPIN_CROWDED_US)
+			return false;
+		if (now >= until)
+			return true;
+	}
+}
+
+static int spin(struct loop *l, struct epoll_event *ev)
+{
+	bool pays;
+	int n;
+
+	set_spinning(l, true);
+	pays = poll_until(l, ev, loop_clock_us() + l->spin_us, &n);
+	set_spinning(l, false);
+	if (!pays)
+		l->spin_misses = SPIN_MISSES;
+	else if (n || posts_due(l))
+		l->spin_misses = 0;
+	else
+		l->spin_misses++;
+	if (l->spin_misses >= SPIN_MISSES) {
+		l->spin_misses = 0;
+		l->spin_rest = SPIN_REST;
+	}
+	return n;
+}
+
 /* Fetches events, polling for a while first when answers are due: on a small
  * virtual machine a sleeping thread's wake-up costs more than a request.
  */
@@ -349,20 +419,9 @@ static int fetch(struct loop *l, struct epoll_event *ev, int timeout_ms)
 	int n;
 
 	if (may_spin_now(l, timeout_ms)) {
-		u64 until = loop_clock_us() + l->spin_us;
-
-		do {
-			n = epoll_wait(l->epoll_fd, ev, EVENTS_PER_WAIT, 0);
-			if (n) {
-				l->spin_misses = 0;
-				return n;
-			}
-			sched_yield();
-		} while (loop_clock_us() < until);
-		if (++l->spin_misses >= SPIN_MISSES) {
-			l->spin_misses = 0;
-			l->spin_rest = SPIN_REST;
-		}
+		n = spin(l, ev);
+		if (n || posts_due(l))
+			return n;
 	}
 	return epoll_wait(l->epoll_fd, ev, EVENTS_PER_WAIT, timeout_ms);
 }
@@ -379,6 +438,8 @@ int loop_step(struct loop *l, int timeout_ms)
 	if (n < 0 && errno != EINTR)
 		return -errno;
 	l->now_us = loop_clock_us();
+	if (posts_due(l))
+		run_posts(l);
 	for (i = 0; i < n; i++) {
 		u32 at = (u32)ev[i].data.u64;
 		struct slot *s = &l->slots[at - 1];
@@ -410,10 +471,12 @@ void loop_post(struct loop *l, struct post *p)
 	pthread_mutex_lock(&l->post_lock);
 	*l->post_last = p;
 	l->post_last = &p->next;
-	wake = !l->woken;
-	l->woken = true;
+	atomic_store_explicit(&l->posted, true, memory_order_relaxed);
+	wake = !l->woken && !l->spinning;
+	if (wake)
+		l->woken = true;
 	pthread_mutex_unlock(&l->post_lock);
-	/* The counter cannot overflow: it is read before woken is cleared. */
+	/* The counter cannot overflow: it grows once a list. */
 	if (wake && write(l->wake.fd, &one, sizeof(one)) < 0)
 		return;
 }
