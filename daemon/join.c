@@ -33,7 +33,10 @@ static const char help[] =
 	"  --port N          TCP and UDP port (8747)\n"
 	"  --help\n";
 
-enum { ANSWER_US = 15000000 };
+enum {
+	ANSWER_US = 15000000,
+	AGAIN_US = 500000, /* until asking once more, when the answer was lost */
+};
 
 struct joiner {
 	const struct setup *setup;
@@ -42,6 +45,7 @@ struct joiner {
 	struct loop *loop;
 	struct conn_local local;
 	struct timer timeout;
+	struct timer again;
 	struct address address[ADDRESS_MAX];
 	int addresses;
 	int next;
@@ -52,6 +56,7 @@ struct joiner {
 	char advertise[ADVERTISED_LIST_MAX + 1];
 	char volume_path[STATE_PATH_MAX];
 	struct failure why;
+	bool asked; /* the home node may have let us in already */
 	bool answered;
 	bool joined;
 };
@@ -135,6 +140,7 @@ static void on_open(struct conn *c)
 		.volume_path = span_of(j->volume_path),
 	};
 
+	j->asked = true;
 	conn_request(c, 1, JOIN, join, &m);
 }
 
@@ -178,6 +184,12 @@ static void on_closed(struct conn *c, const struct failure *why)
 
 	if (j->answered)
 		return;
+	if (j->asked && why->code != -EACCES) {
+		j->next = 0;
+		j->tried[0] = '\0';
+		loop_arm(j->loop, &j->again, AGAIN_US);
+		return;
+	}
 	note(j, why);
 	/* Somebody answered there and is not who was promised. */
 	if (why->code == -EACCES || why->code == -EPROTO) {
@@ -215,6 +227,12 @@ static void dial_next(struct joiner *j)
 		    "the home node '%s' cannot be reached (%s)", j->token.home,
 		    j->tried[0] ? j->tried : "no address");
 	loop_stop(j->loop);
+}
+
+static void ask_again(struct timer *t)
+{
+	dial_next((struct joiner *)((char *)t - offsetof(struct joiner,
+							 again)));
 }
 
 static void on_timeout(struct timer *t)
@@ -288,6 +306,7 @@ static int run(struct joiner *j, struct failure *f)
 		return failure_set(f, -ENOMEM, "join", NULL, "out of memory");
 	j->local.node = "";
 	j->timeout.fire = on_timeout;
+	j->again.fire = ask_again;
 	loop_arm(j->loop, &j->timeout, ANSWER_US);
 	dial_next(j);
 	if (!j->why.code)

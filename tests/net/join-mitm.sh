@@ -51,6 +51,34 @@ misled gamma "home node"
 kill "${PID[chatter]}"
 finish chatter || true
 
+step "the answer is lost on its way: asked again, it is given again"
+start cutter gamma python3 -c '
+import select, socket
+s = socket.create_server(("", 8747))
+for first in (True, False):
+	c, _ = s.accept()
+	u = socket.create_connection(("alpha", 8747))
+	sent = 0
+	while True:
+		a = select.select([c, u], [], [])[0][0]
+		data = a.recv(65536)
+		sent += len(data) if a is c else 0
+		# Certificates come back after greetings and request only.
+		if not data or (first and a is u and sent > 600 and
+				len(data) > 1000):
+			break
+		(u if a is c else c).sendall(data)
+	c.close()
+	u.close()'
+wait_for 5 on gamma bash -c "ss -ltn | grep -q :8747"
+token=$(python3 "$NET_SRC/tests/net/token.py" "$(invite)" addresses \
+	"$(addr_of gamma):8747")
+on delta virgo join "$token" --name delta
+finish cutter
+assert_eq "$(grep -c "delta joined" "$NET_DIR/virgod-alpha.log")" 2 "answers"
+on delta rm -rf /var/lib/virgo/identity
+on alpha virgo node remove delta
+
 step "a man in the middle who passes everything on learns nothing and harms nobody"
 start relay gamma python3 -c '
 import select, socket, sys
