@@ -1,5 +1,6 @@
 #!/bin/bash
 # VIRGO builds itself on /virgo, its compile commands spread over three nodes by virgo run.
+# SPDX-License-Identifier: GPL-2.0-or-later
 . "${0%/*}/kit.sh"
 
 step "three nodes see alpha's volume at /virgo, and ann has a folder in it"

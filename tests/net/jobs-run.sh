@@ -54,7 +54,7 @@ step "with no node named, one is chosen, and why is told"
 assert_match "$(run hostname)" '^(alpha|beta|gamma)$'
 assert_match "$(run --explain hostname 2>&1 > /dev/null)" \
 	'-> (alpha|beta|gamma): .*idle'
-assert_eq "$(for i in 1 2 3; do run --policy round-robin hostname; done |
+assert_eq "$(for _ in 1 2 3; do run --policy round-robin hostname; done |
 	sort | tr '\n' ,)" alpha,beta,gamma, "round-robin"
 assert_fails 255 run --policy no-such hostname
 

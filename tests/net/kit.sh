@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 #
 # Scenario kit: nodes as namespaces. A scenario is a bash script tests/net/NAME.sh
-# whose second line says its goal, and which begins with
+# whose second line says its goal (one behaviour), and which begins with
 #
 #	. "${0%/*}/kit.sh"
 #
