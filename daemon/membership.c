@@ -132,8 +132,8 @@ static void op_send(void *arg, u64 to, bool reply, const u8 *data, size_t len)
 	struct membership *m = arg;
 	struct entry *e = entry_numbered(m, to);
 	u8 out[SWIM_PACKET_MAX + SEAL_BYTES];
-	ssize_t n = seal_close(m->seal, loop_clock_us(), e ? &e->sender : NULL,
-			       data, len, out);
+	ssize_t n = seal_close(m->seal, loop_clock_us(), to,
+			       e ? &e->sender : NULL, data, len, out);
 
 	if (n < 0)
 		return;

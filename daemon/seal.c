@@ -102,6 +102,13 @@ static void nonce_of(u64 counter, u8 nonce[12])
 	put_u64(nonce + 4, counter);
 }
 
+/* What is authenticated beside the content. */
+static void aside(const u8 *head, u64 to, u8 out[SEAL_HEAD_BYTES + 8])
+{
+	memcpy(out, head, SEAL_HEAD_BYTES);
+	put_u64(out + SEAL_HEAD_BYTES, to);
+}
+
 static const struct group_key *key_for(const struct seal *s, u64 now_us,
 				       const struct seal_sender *to)
 {
@@ -111,12 +118,13 @@ static const struct group_key *key_for(const struct seal *s, u64 now_us,
 	return &s->now_key;
 }
 
-ssize_t seal_close(struct seal *s, u64 now_us, const struct seal_sender *to,
-		   const void *data, size_t len, u8 *out)
+ssize_t seal_close(struct seal *s, u64 now_us, u64 to,
+		   const struct seal_sender *known, const void *data,
+		   size_t len, u8 *out)
 {
-	const struct group_key *g = key_for(s, now_us, to);
+	const struct group_key *g = key_for(s, now_us, known);
 	size_t sealed = len + SEAL_TAG_BYTES;
-	u8 nonce[12];
+	u8 nonce[12], beside[SEAL_HEAD_BYTES + 8];
 
 	if (!g->number)
 		return -ENOKEY;
@@ -125,8 +133,9 @@ ssize_t seal_close(struct seal *s, u64 now_us, const struct seal_sender *to,
 	put_u64(out + 12, s->life);
 	put_u64(out + 20, ++s->counter);
 	nonce_of(s->counter, nonce);
-	if (gnutls_aead_cipher_encrypt(g->own, nonce, sizeof(nonce), out,
-				       SEAL_HEAD_BYTES, SEAL_TAG_BYTES, data,
+	aside(out, to, beside);
+	if (gnutls_aead_cipher_encrypt(g->own, nonce, sizeof(nonce), beside,
+				       sizeof(beside), SEAL_TAG_BYTES, data,
 				       len, out + SEAL_HEAD_BYTES, &sealed))
 		return -EIO;
 	return (ssize_t)(SEAL_HEAD_BYTES + sealed);
@@ -183,15 +192,16 @@ static void remember(struct seal_sender *p, u64 life, u64 counter)
 	p->highest = counter;
 }
 
-static ssize_t decrypt(gnutls_aead_cipher_hd_t h, const u8 *data, size_t len,
-		       u8 *out)
+static ssize_t decrypt(gnutls_aead_cipher_hd_t h, u64 to, const u8 *data,
+		       size_t len, u8 *out)
 {
 	size_t plain = len - SEAL_BYTES;
-	u8 nonce[12];
+	u8 nonce[12], beside[SEAL_HEAD_BYTES + 8];
 
 	nonce_of(get_u64(data + 20), nonce);
-	if (gnutls_aead_cipher_decrypt(h, nonce, sizeof(nonce), data,
-				       SEAL_HEAD_BYTES, SEAL_TAG_BYTES,
+	aside(data, to, beside);
+	if (gnutls_aead_cipher_decrypt(h, nonce, sizeof(nonce), beside,
+				       sizeof(beside), SEAL_TAG_BYTES,
 				       data + SEAL_HEAD_BYTES,
 				       len - SEAL_HEAD_BYTES, out, &plain))
 		return -EBADMSG;
@@ -220,7 +230,7 @@ ssize_t seal_open(struct seal *s, u64 now_us, struct seal_sender *from,
 	known = from && from->key && from->life == life &&
 		from->key_number == g->number;
 	h = known ? from->key : derive(g, sender, life);
-	plain = h ? decrypt(h, data, len, out) : -EBADMSG;
+	plain = h ? decrypt(h, s->self, data, len, out) : -EBADMSG;
 	if (plain >= 0 && from) {
 		remember(from, life, counter);
 		if (!known) {

@@ -7,13 +7,13 @@
  *	u64	sender		its number
  *	u64	life		number of the sender's life, above all earlier
  *	u64	counter		1, 2, ... in this life
- *	...	AES-256-GCM of the content; the 28 bytes above are
- *		authenticated, the counter is the nonce
+ *	...	AES-256-GCM of the content; the 28 bytes above and the
+ *		receiver's number are authenticated, the counter is the nonce
  *	16	tag
  *
  * Each life of a sender has a key of its own, derived from the group key with
  * HKDF-SHA256, so that no nonce is ever used twice although all share one group
- * key. A datagram is taken once: counters already seen, or SEAL_WINDOW behind
+ * key. A datagram is good for its receiver only, and taken once: counters already seen, or SEAL_WINDOW behind
  * the highest seen, are refused, and so are earlier lives.
  *
  * After a change of the group key the old one is accepted for SEAL_OVERLAP_US,
@@ -59,11 +59,13 @@ int seal_set_key(struct seal *s, u64 now_us, u32 number,
 u32 seal_key_number(const struct seal *s);
 
 /*
- * Seals @len bytes into @out of @len + SEAL_BYTES, for the node of which @to
- * is remembered (NULL: unknown). The length, or -ENOKEY before a key is set.
+ * Seals @len bytes into @out of @len + SEAL_BYTES, for node @to, of which
+ * @known is remembered (NULL: nothing). The length, or -ENOKEY before a key is
+ * set.
  */
-ssize_t seal_close(struct seal *s, u64 now_us, const struct seal_sender *to,
-		   const void *data, size_t len, u8 *out);
+ssize_t seal_close(struct seal *s, u64 now_us, u64 to,
+		   const struct seal_sender *known, const void *data,
+		   size_t len, u8 *out);
 
 /* The number of the sender that a datagram claims; 0 when it is too short. */
 u64 seal_claimed(const u8 *data, size_t len);

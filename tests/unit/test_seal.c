@@ -20,7 +20,7 @@ static struct seal *node(u64 self, u64 life)
 
 static size_t sealed(struct seal *s, u8 *out)
 {
-	ssize_t n = seal_close(s, 0, NULL, text, LEN, out);
+	ssize_t n = seal_close(s, 0, 2, NULL, text, LEN, out);
 
 	cr_assert_eq(n, LEN + SEAL_BYTES);
 	return (size_t)n;
@@ -104,13 +104,24 @@ Test(seal, an_earlier_life_is_refused)
 	cr_assert_eq(seal_open(b, 0, &from, first, n, out), -EALREADY);
 }
 
+Test(seal, it_is_good_for_its_receiver_only)
+{
+	struct seal *a = node(1, 10), *b = node(2, 10), *c = node(3, 10);
+	u8 wire[LEN + SEAL_BYTES], out[LEN + SEAL_BYTES];
+	struct seal_sender at_b = { 0 }, at_c = { 0 };
+	size_t n = sealed(a, wire);
+
+	cr_assert_eq(seal_open(c, 0, &at_c, wire, n, out), -EBADMSG);
+	cr_assert_eq(seal_open(b, 0, &at_b, wire, n, out), LEN);
+}
+
 Test(seal, another_cloud_is_refused)
 {
 	struct seal *a = seal_new(1, 10), *b = node(2, 10);
 	u8 wire[LEN + SEAL_BYTES], out[LEN + SEAL_BYTES];
 	struct seal_sender from = { 0 };
 
-	cr_assert_eq(seal_close(a, 0, NULL, text, LEN, wire), -ENOKEY);
+	cr_assert_eq(seal_close(a, 0, 2, NULL, text, LEN, wire), -ENOKEY);
 	seal_set_key(a, 0, 1, key2);
 	sealed(a, wire);
 	cr_assert_eq(seal_open(b, 0, &from, wire, sizeof(wire), out), -EBADMSG);
@@ -127,17 +138,17 @@ Test(seal, a_change_of_key_overlaps)
 	cr_assert_eq(seal_set_key(a, 1 * S, 2, key2), 0);
 	cr_assert_eq(seal_set_key(a, 1 * S, 1, key1), 0);
 	cr_assert_eq(seal_key_number(a), 2);
-	seal_close(a, 2 * S, &at_a, text, LEN, wire);
+	seal_close(a, 2 * S, 2, &at_a, text, LEN, wire);
 	cr_assert_eq(seal_claimed_key(wire), 1);
 	cr_assert_eq(seal_open(b, 2 * S, &at_b, wire, sizeof(wire), out), LEN);
 
 	seal_set_key(b, 2 * S, 2, key2);
 	at_b.key_number = 2;
-	seal_close(b, 2 * S, &at_b, text, LEN, wire);
+	seal_close(b, 2 * S, 1, &at_b, text, LEN, wire);
 	cr_assert_eq(seal_claimed_key(wire), 2);
 	cr_assert_eq(seal_open(a, 2 * S, &at_a, wire, sizeof(wire), out), LEN);
 	/* Now a knows that b has it. */
-	seal_close(a, 2 * S, &at_a, text, LEN, wire);
+	seal_close(a, 2 * S, 2, &at_a, text, LEN, wire);
 	cr_assert_eq(seal_claimed_key(wire), 2);
 }
 
@@ -156,7 +167,7 @@ Test(seal, the_old_key_ends)
 			       sizeof(wire), out),
 		     LEN);
 	/* And a, which missed the change, cannot read b. */
-	seal_close(b, SEAL_LINGER_US, &from, text, LEN, wire);
+	seal_close(b, SEAL_LINGER_US, 1, &from, text, LEN, wire);
 	cr_assert_eq(seal_claimed_key(wire), 2);
 	cr_assert_eq(seal_open(a, 0, NULL, wire, sizeof(wire), out), -ENOKEY);
 }
