@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "audit.h"
 #include "filejob.h"
 #include "log.h"
 #include "service.h"
@@ -431,6 +432,20 @@ static struct volume *volume_named(struct exports *e, struct span name)
 	return NULL;
 }
 
+/* Refuses to attach, and writes it down. */
+static void refuse(struct request *r, const char *name, int code,
+		   const char *remedy, const char *what)
+{
+	char object[VOLUME_NAME_MAX + 8];
+	struct failure f;
+
+	snprintf(object, sizeof(object), "volume %s", name);
+	failure_set(&f, code, object, remedy, "%s", what);
+	audit_write_failure(r->node->audit, r->peer, "-", "mount", object, &f);
+	log_warning("files: %s, asked for by %s: %s", object, r->peer, what);
+	request_fail_with(r, &f);
+}
+
 static const struct fileop attach_op = { MSG_FILE_ATTACH, 0, op_attach };
 
 static void handle_attach(struct request *r)
@@ -447,26 +462,25 @@ static void handle_attach(struct request *r)
 		return;
 	v = volume_named(e, m.volume);
 	if (!span_to_cstr(m.volume, name, sizeof(name)) || !v) {
-		request_fail(r, -ENOENT, name,
-			     "see what there is with: virgo volume list",
-			     "node %s has no such volume", r->node->local.node);
+		refuse(r, name, -ENOENT,
+		       "see what there is with: virgo volume list",
+		       "this node serves no such volume");
 		return;
 	}
 	if (!volume_allows(v->allow, r->peer, &read_only)) {
-		log_warning("files: %s may not mount volume %s", r->peer, name);
-		request_fail(r, -EACCES, name,
-			     "let it in with: virgo volume allow",
-			     "node %s may not mount this volume", r->peer);
+		refuse(r, name, -EACCES, "let it in with: virgo volume allow",
+		       "this node may not mount it");
 		return;
 	}
 	s = session_for(e, r, &resumed);
 	ret = s ? filesession_attach(s, v, read_only) : -EMFILE;
 	if (ret) {
-		request_fail(r, ret, name, NULL, "too many sessions or volumes");
+		refuse(r, name, ret, NULL, "too many sessions or volumes");
 		return;
 	}
-	log_info("files: %s mounts %s%s", r->peer, name,
-		 read_only ? " read-only" : "");
+	if (!resumed)
+		audit_write(r->node->audit, r->peer, "-", "mount", v->name,
+			    read_only ? "ok, read-only" : "ok");
 	s->resumed = resumed;
 	submit(e, s, r, &attach_op, v, read_only);
 }
@@ -595,7 +609,7 @@ void exports_set(struct exports *e, const struct rec_volume_row *rows,
 
 		if (old && volume_matches(old, &rows[i]))
 			list[made++] = volume_get(old);
-		else if (volume_open(&list[made], &rows[i], e->key, &f) == 0)
+		else if (volume_open(&list[made], &rows[i], e->key, old, &f) == 0)
 			made++;
 		else
 			log_error("volume %s: %s", f.object, f.what);

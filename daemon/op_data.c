@@ -117,8 +117,11 @@ static int check_name(struct job *j, const struct msg_file_open *m,
 		ret = job_and(j, m->dir, &d);
 	if (ret)
 		return ret;
+	/* A user who may not search the folder does not get in by a handle that
+	 * another user's look left in the client's cache.
+	 */
 	if (fstatat(d->fd, name, &now, AT_SYMLINK_NOFOLLOW))
-		return errno == ENOENT || errno == ENOTDIR ? -ESTALE : 0;
+		return errno == EACCES ? -EACCES : -ESTALE;
 	return now.st_ino == st->st_ino && now.st_dev == st->st_dev ? 0 :
 								      -ESTALE;
 }

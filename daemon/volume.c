@@ -18,13 +18,22 @@ struct volume *volume_get(struct volume *v)
 	return v;
 }
 
+static void store_put(struct store *s)
+{
+	if (!s || atomic_fetch_sub(&s->refs, 1) > 1)
+		return;
+	if (s->root_fd >= 0)
+		close(s->root_fd);
+	fleeting_free(s->fleeting);
+	free(s->path);
+	free(s);
+}
+
 void volume_put(struct volume *v)
 {
 	if (!v || atomic_fetch_sub(&v->refs, 1) > 1)
 		return;
-	if (v->root_fd >= 0)
-		close(v->root_fd);
-	fleeting_free(v->fleeting);
+	store_put(v->store);
 	free(v->allow);
 	free(v);
 }
@@ -107,6 +116,7 @@ bool volume_matches(const struct volume *v, const struct rec_volume_row *row)
 
 	rules_of(&r, row);
 	return span_equal(row->name, span_of(v->name)) &&
+	       span_equal(row->path, span_of(v->store->path)) &&
 	       span_equal(row->id, (struct span){ v->id, VOLUME_ID }) &&
 	       span_equal(row->allow, span_of(v->allow)) &&
 	       row->slot == v->slot && r.squash == v->rules.squash &&
@@ -130,63 +140,91 @@ static int take_row(struct volume *v, const struct rec_volume_row *row,
 }
 
 /* Finds out whether the store has handles that last. */
-static int probe_handles(struct volume *v, const char *path, struct failure *f)
+static int probe_handles(struct volume *v, struct failure *f)
 {
 	u8 wire[FILEHANDLE_MAX];
 	int len = volume_handle(v, v->root_fd, "", wire);
-	int fd;
+	int fd = len < 0 ? len :
+			   volume_open_handle(v, (struct span){ wire, (u32)len });
 
-	if (len > 0) {
-		fd = volume_open_handle(v, (struct span){ wire, (u32)len });
-		if (fd >= 0) {
-			close(fd);
-			return 0;
-		}
+	if (fd >= 0) {
+		close(fd);
+		return 0;
 	}
-	v->fleeting = fleeting_new();
-	if (!v->fleeting)
+	v->store->fleeting = fleeting_new();
+	if (!v->store->fleeting)
 		return failure_set(f, -ENOMEM, v->name, NULL, "out of memory");
 	log_warning("volume %s: the file system at %s has no file handles, so "
 		    "its clients must start anew when virgod restarts",
-		    v->name, path);
+		    v->name, v->store->path);
+	return 0;
+}
+
+static int open_store(struct volume *v, const char *path, struct failure *f)
+{
+	struct store *s = calloc(1, sizeof(*s));
+
+	v->store = s;
+	if (s)
+		s->path = strdup(path);
+	if (!s || !s->path) {
+		free(s);
+		v->store = NULL;
+		return failure_set(f, -ENOMEM, v->name, NULL, "out of memory");
+	}
+	s->refs = 1;
+	s->root_fd = private_tree(path);
+	v->root_fd = s->root_fd;
+	if (s->root_fd < 0)
+		return failure_set(f, s->root_fd, v->name,
+				   "make the folder, or remove the volume",
+				   "cannot open %s: %s", path,
+				   strerror(-s->root_fd));
+	return probe_handles(v, f);
+}
+
+/* Takes @old's store when it is the same place, so that handles stay good. */
+static int take_store(struct volume *v, const struct rec_volume_row *row,
+		      const struct volume *old, struct failure *f)
+{
+	char path[4096];
+
+	if (!span_to_cstr(row->path, path, sizeof(path)))
+		return failure_set(f, -EINVAL, v->name, NULL,
+				   "its folder's path is too long");
+	if (!old || old->number != v->number || strcmp(old->store->path, path))
+		return open_store(v, path, f);
+	v->store = old->store;
+	atomic_fetch_add(&v->store->refs, 1);
 	return 0;
 }
 
 int volume_open(struct volume **out, const struct rec_volume_row *row,
-		const u8 node_key[FILEHANDLE_KEY], struct failure *f)
+		const u8 node_key[FILEHANDLE_KEY], const struct volume *old,
+		struct failure *f)
 {
 	struct volume *v = calloc(1, sizeof(*v));
-	char path[4096];
 	struct stat st;
 	int ret;
 
 	if (!v)
 		return failure_set(f, -ENOMEM, "volume", NULL, "out of memory");
 	v->refs = 1;
-	v->root_fd = -1;
 	ret = take_row(v, row, f);
-	if (!ret && !span_to_cstr(row->path, path, sizeof(path)))
-		ret = failure_set(f, -EINVAL, v->name, NULL,
-				  "its folder's path is too long");
 	if (!ret && filehandle_derive(node_key, row->id, v->key))
 		ret = failure_set(f, -EIO, v->name, NULL, "no key for handles");
-	if (!ret) {
-		v->root_fd = private_tree(path);
-		if (v->root_fd < 0 || fstat(v->root_fd, &st))
-			ret = failure_set(f, v->root_fd < 0 ? v->root_fd : -errno,
-					  v->name, "make the folder, or remove "
-					  "the volume", "cannot open %s: %s", path,
-					  strerror(v->root_fd < 0 ? -v->root_fd :
-								    errno));
-		else
-			v->root_ino = st.st_ino;
-	}
 	if (!ret)
-		ret = probe_handles(v, path, f);
+		ret = take_store(v, row, old, f);
+	if (!ret && fstat(v->store->root_fd, &st))
+		ret = failure_set(f, -errno, v->name, NULL, "%s",
+				  strerror(errno));
 	if (ret) {
 		volume_put(v);
 		return ret;
 	}
+	v->root_fd = v->store->root_fd;
+	v->fleeting = v->store->fleeting;
+	v->root_ino = st.st_ino;
 	*out = v;
 	return 0;
 }

@@ -20,6 +20,16 @@ enum { VOLUME_NAME_MAX = 63, VOLUME_ID = 16 };
 
 struct fleeting;
 
+/* Where a volume's files are; shared by its former and its present form, so a
+ * change of rules leaves handles and descriptors as they are.
+ */
+struct store {
+	atomic_int refs;
+	char *path;
+	int root_fd; /* a directory, readable */
+	struct fleeting *fleeting; /* NULL: the file system has handles */
+};
+
 struct volume {
 	atomic_int refs;
 	u64 number; /* in its handles */
@@ -29,14 +39,16 @@ struct volume {
 	char *allow; /* nodes that may mount it; volume_allows() */
 	struct fsrules rules;
 	u8 key[FILEHANDLE_KEY];
-	int root_fd; /* a directory, readable */
+	struct store *store;
+	int root_fd; /* the store's */
 	u64 root_ino;
-	struct fleeting *fleeting; /* NULL: the store has handles */
+	struct fleeting *fleeting; /* the store's */
 };
 
-/* Opens the folder that @row names. */
+/* Opens the folder that @row names; @old, if not NULL, is its former form. */
 int volume_open(struct volume **out, const struct rec_volume_row *row,
-		const u8 node_key[FILEHANDLE_KEY], struct failure *f);
+		const u8 node_key[FILEHANDLE_KEY], const struct volume *old,
+		struct failure *f);
 struct volume *volume_get(struct volume *v);
 void volume_put(struct volume *v);
 /* True when @row would give the same volume as @v is. */
@@ -45,7 +57,6 @@ bool volume_matches(const struct volume *v, const struct rec_volume_row *row);
  * NAME, NAME:ro, * and *:ro; empty means every node, to read and write.
  */
 bool volume_allows(const char *allow, const char *node, bool *read_only);
-/* The path a volume row means on this node. */
 int volume_names_valid(const char *name);
 
 /* The wire handle of name @name in @dir_fd (or of @dir_fd itself, with "") into

@@ -74,11 +74,21 @@ static void reply_root_of(fuse_req_t req, struct volume *v)
 		inode_forget(m->servers.inodes, v->root, 1);
 }
 
+static void lookup_volume(fuse_req_t req, struct volume *v, bool again);
+
 static void done_lookup(struct call *c, int err, const u8 *payload, u32 len)
 {
 	struct volume *v = c->volume;
 	struct msg_file_attr r;
 
+	/* A root is stale only when the server took the volume from this node;
+	 * whether it still does, attaching will tell.
+	 */
+	if (err == -ESTALE && v->listed && !c->number) {
+		server_reattach(v);
+		lookup_volume(c->request, v, true);
+		return;
+	}
 	if (!err && (msg_file_attr_decode(&r, payload, len) || !v->root ||
 		     rec_attr_decode(&v->root_attr, r.attr.data, r.attr.len)))
 		err = -EPROTO;
@@ -101,7 +111,7 @@ static void prepare_lookup(struct call *c)
 	c->head_len = (u32)size;
 }
 
-static void lookup_volume(fuse_req_t req, struct volume *v)
+static void lookup_volume(fuse_req_t req, struct volume *v, bool again)
 {
 	struct call *c;
 
@@ -115,6 +125,7 @@ static void lookup_volume(fuse_req_t req, struct volume *v)
 	if (c) {
 		c->named = true;
 		c->prepare = prepare_lookup;
+		c->number = again;
 		c->done = done_lookup;
 	}
 	op_start(req, c);
@@ -127,7 +138,7 @@ static void lookup_ready(struct waiter *w, int err)
 
 	/* Not knowing is not the same as knowing that there is none. */
 	if (v)
-		lookup_volume(t->req, v);
+		lookup_volume(t->req, v, false);
 	else
 		op_error(t->req, err ? -EHOSTDOWN : -ENOENT);
 	free(t);
@@ -145,12 +156,12 @@ void root_lookup(fuse_req_t req, const char *name)
 	}
 	v = volumes_find(m, name);
 	if (v) {
-		lookup_volume(req, v);
+		lookup_volume(req, v, false);
 		return;
 	}
 	t = task_new(req, name, lookup_ready);
 	if (t)
-		volumes_refresh(m, &t->waiter);
+		volumes_refresh(m, VOLUMES_SURE_US, &t->waiter);
 }
 
 bool root_stands_in(fuse_req_t req, struct inode *i)
@@ -177,7 +188,7 @@ static void made(void *arg, int err)
 		free(t);
 		return;
 	}
-	volumes_refresh(mount_of(t->req), &t->waiter);
+	volumes_refresh(mount_of(t->req), VOLUMES_SURE_US, &t->waiter);
 }
 
 /* The folder of a volume made here: for all users, like what every node shows
@@ -356,5 +367,5 @@ void root_readdir(fuse_req_t req, size_t size, off_t off, bool plus)
 	t->size = size;
 	t->off = off;
 	t->plus = plus;
-	volumes_refresh(mount_of(req), &t->waiter);
+	volumes_refresh(mount_of(req), VOLUMES_FRESH_US, &t->waiter);
 }

@@ -441,6 +441,14 @@ void server_want(struct volume *v)
 		dial(s);
 }
 
+void server_reattach(struct volume *v)
+{
+	if (!v->attached)
+		return;
+	v->attached = false;
+	server_want(v);
+}
+
 struct server *server_for(struct servers *all, const char *node,
 			  const char *addresses)
 {

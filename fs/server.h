@@ -152,6 +152,10 @@ struct idmap *server_ids(struct server *s);
 const char *server_node(const struct server *s);
 /* Dials if need be, and attaches @v if it is not. */
 void server_want(struct volume *v);
+/* Attaches @v anew over the connection there is: the server has taken it from us,
+ * perhaps for ever, perhaps not.
+ */
+void server_reattach(struct volume *v);
 /* Ends all calls, connections and servers. */
 void servers_free(struct servers *all);
 /* True while there is no connection to @s and the last attempt failed. */

@@ -235,12 +235,12 @@ static void ask(struct mount *m, struct ticket *t)
 		send_tickets(m);
 }
 
-void volumes_refresh(struct mount *m, struct waiter *w)
+void volumes_refresh(struct mount *m, u64 age_us, struct waiter *w)
 {
 	struct ticket *t;
 
 	if (m->listed_us &&
-	    loop_clock_us() - m->listed_us < VOLUMES_FRESH_US) {
+	    loop_clock_us() - m->listed_us < age_us) {
 		w->ready(w, 0);
 		return;
 	}

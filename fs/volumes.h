@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The volumes of the cloud, as this machine's virgod lists them: what is seen in
- * the root of the mount. The list is asked for again when it is older than
- * VOLUMES_FRESH_US and someone looks; when virgod is away the last one stands.
+ * the root of the mount. The list is asked for again when someone looks and it
+ * is too old for that; when virgod is away the last one stands.
  */
 #ifndef VIRGO_FS_VOLUMES_H
 #define VIRGO_FS_VOLUMES_H
 
 #include "mount.h"
 
-enum { VOLUMES_FRESH_US = 1000000 };
+enum {
+	VOLUMES_FRESH_US = 1000000, /* good enough to list */
+	VOLUMES_SURE_US = 50000, /* good enough to say that there is none */
+};
 
 struct waiter {
 	struct waiter *next;
@@ -18,10 +21,10 @@ struct waiter {
 
 /* The first list, asked for before anything runs; a failure is logged only. */
 void volumes_load(struct mount *m);
-/* Calls @w->ready once the list is fresh, at once when it is; @err is 0 or why
- * it is not fresh.
+/* Calls @w->ready once the list is not older than @age_us, at once when it is
+ * not; @err is 0 or why it is older.
  */
-void volumes_refresh(struct mount *m, struct waiter *w);
+void volumes_refresh(struct mount *m, u64 age_us, struct waiter *w);
 /* NULL when no volume of that name is listed. */
 struct volume *volumes_find(struct mount *m, const char *name);
 /* Asks virgod to "create" a volume of this node in folder @path, or to "remove"
