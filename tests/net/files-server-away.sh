@@ -63,7 +63,7 @@ cut_cable beta
 (sleep 6; quietly restore_cable beta) &
 restorer=$!
 assert_eq "$(ask hard io 30)" ok
-wait_for 15 eval '[ "$(ask two io)" = ok ]'
+wait_for 15 eval "[ \"\$(ask two io)\" = ok ]"
 assert_eq "$(ask two nameless)" nameless
 assert_eq "$(ask two try_locks)" "held held"
 wait "$restorer"

@@ -86,6 +86,7 @@ refused "Read-only file system" on alpha mkdir /virgo/ro/d
 refused "Permission denied" on gamma cat /virgo/ro/f
 
 step "taken away while it is in use"
+# shellcheck disable=SC2016 # expanded over there
 start reader gamma sh -c 'exec < /virgo/plain/roots; read a; echo got $a; sleep 1000'
 wait_for 5 grep -q "got r" "$NET_DIR/reader.log"
 on beta virgo volume allow plain alpha
