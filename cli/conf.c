@@ -7,7 +7,6 @@
 #include "ask.h"
 #include "conf_client.h"
 #include "conf_cloud.h"
-#include "where.h"
 
 static const char help[] =
 	"Usage: virgo conf check [FILE]...\n"
@@ -27,17 +26,6 @@ union values {
 	struct conf_cloud cloud;
 	struct conf_client client;
 };
-
-static void standard_path(const struct globals *g, const struct conf_schema *s,
-			  char *out)
-{
-	const char *state = g->state ? g->state : getenv("VIRGO_STATE");
-	char dir[PATH_MAX - 64];
-
-	where_conf_dir(g->conf_dir, state ? state : VIRGO_DEFAULT_STATE, dir,
-		       sizeof(dir));
-	snprintf(out, PATH_MAX, "%s/%s", dir, s->file);
-}
 
 /* 0, or 1 after what is wrong was printed. A file that need not be there is
  * empty. @v is to be freed where it is given and the result is 0.
@@ -86,7 +74,7 @@ static int conf_check(const struct globals *g, int argc, char **argv)
 		ret |= check_one(both[!!strstr(name, "client")], argv[i], true);
 	}
 	for (size_t i = 0; !argc && i < ARRAY_SIZE(both); i++) {
-		standard_path(g, both[i], path);
+		conf_standard_path(both[i], g->state, g->conf_dir, path);
 		ret |= check_one(both[i], path, false);
 	}
 	return ret;
@@ -98,7 +86,7 @@ static int show_one(const struct globals *g, const struct conf_schema *s,
 	char path[PATH_MAX];
 	union values v;
 
-	standard_path(g, s, path);
+	conf_standard_path(s, g->state, g->conf_dir, path);
 	if (read_file(s, path, false, &v))
 		return 1;
 	if (titled)

@@ -30,16 +30,12 @@ static const char umount_help[] =
 /* The folder virgo_client.conf names. 0, or 1 after the failure was printed. */
 static int default_point(const struct globals *g, char out[PATH_MAX])
 {
-	const char *state = g->state ? g->state : getenv("VIRGO_STATE");
 	struct conf_report report;
 	struct conf_client conf;
-	char dir[PATH_MAX];
-	char path[PATH_MAX + 32];
+	char path[PATH_MAX];
 	int ret;
 
-	where_conf_dir(g->conf_dir, state ? state : VIRGO_DEFAULT_STATE, dir,
-		       sizeof(dir));
-	snprintf(path, sizeof(path), "%s/virgo_client.conf", dir);
+	conf_standard_path(&conf_client_schema, g->state, g->conf_dir, path);
 	ret = conf_read(&conf_client_schema, path, &conf, &report);
 	if (ret == -ENOENT) {
 		strcpy(out, "/virgo");

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "conf_client.h"
 #include "hosts.h"
 #include "runner.h"
 #include "sha256.h"
@@ -53,7 +54,8 @@ static const char help[] =
 "  --limit LIST      mem=SIZE, cpu=CPUS, pids=N\n"
 "  --bcast FILE      send FILE along and run it as COMMAND\n"
 "  --detach          leave it running; prints its number\n"
-"  --policy P        round-robin, random or learned (the default)\n"
+"  --policy P        service, idle, round-robin or random (as\n"
+"                    virgo_client.conf says, else service)\n"
 "  --explain         say why the node was chosen\n"
 "\n"
 "Status: the program's, 128 + n if signal n ended it, the highest of many;\n"
@@ -233,26 +235,70 @@ static int parse(struct run *r, int argc, char **argv)
 
 /* --- which nodes --- */
 
-static int choose(struct run *r, struct failure *f)
+/* Nodes to choose from as CHOOSE takes them: "" for all. NULL: out of memory. */
+static char *candidates_of(const struct conf_list *nodes)
 {
-	const struct msg_choose ask = { .policy = span_of(r->policy),
-					.count = 1 };
+	size_t size = 1;
+	char *list, *at;
+
+	for (u32 i = 0; i < nodes->count; i++)
+		size += strlen(nodes->items[i]) + 1;
+	list = at = calloc(1, size);
+	for (u32 i = 0; list && i < nodes->count; i++)
+		if (strcmp(nodes->items[i], "*"))
+			at += sprintf(at, "%s%s", i ? "," : "",
+				      nodes->items[i]);
+	return list;
+}
+
+/* Asks virgod, with what virgo_client.conf says where the command line does not.
+ */
+static int ask_choice(struct run *r, const struct globals *g,
+		      struct span *reply, struct failure *f)
+{
+	static const char *const policies[] = { "service", "idle",
+						"round-robin", "random" };
+	struct conf_client conf;
+	struct msg_choose ask = { .count = 1 };
+	int ret = conf_load(&conf_client_schema, g->state, g->conf_dir, &conf,
+			    f);
+	struct wcursor w;
+	char *list;
+	size_t size;
+	u8 *buf;
+
+	if (ret)
+		return ret;
+	list = candidates_of(&conf.run_nodes);
+	ask.policy = span_of(r->policy ? r->policy :
+					 policies[conf.run_policy]);
+	ask.candidates = span_of(list);
+	size = msg_choose_size(&ask);
+	buf = malloc(size);
+	if (list && buf) {
+		w = wcursor_of(buf, size);
+		msg_choose_encode(&w, &ask);
+		ret = client_call(r->client, MSG_CHOOSE, buf, size, MSG_CHOSEN,
+				  reply, f);
+	} else {
+		ret = failure_set(f, -ENOMEM, "run", NULL, "out of memory");
+	}
+	free(buf);
+	free(list);
+	conf_free(&conf);
+	return ret;
+}
+
+static int choose(struct run *r, const struct globals *g, struct failure *f)
+{
 	struct msg_chosen m;
 	struct rec_choice best;
 	struct span reply;
 	struct rcursor c;
-	u8 buf[256];
-	struct wcursor w = wcursor_of(buf, sizeof(buf));
 	char name[64];
 	bool first = true;
-	int ret;
+	int ret = ask_choice(r, g, &reply, f);
 
-	msg_choose_encode(&w, &ask);
-	if (w.bad)
-		return failure_set(f, -EINVAL, "run", NULL, "--policy: no policy "
-				   "has such a long name");
-	ret = client_call(r->client, MSG_CHOOSE, buf, wcursor_len(&w),
-			  MSG_CHOSEN, &reply, f);
 	if (ret)
 		return ret;
 	if (msg_chosen_decode(&m, reply.data, reply.len))
@@ -378,7 +424,7 @@ static int prepare(struct run *r, const struct globals *g, struct failure *f)
 	if (!ret && r->all)
 		ret = hosts_add_up(&r->nodes, r->client, "run", f);
 	else if (!ret && !r->nodes.count)
-		ret = choose(r, f);
+		ret = choose(r, g, f);
 	if (ret)
 		return ret;
 	r->window = WINDOW_ONE / (u32)r->nodes.count;

@@ -12,6 +12,7 @@
 #include "audit.h"
 #include "filejob.h"
 #include "log.h"
+#include "policy.h"
 #include "service.h"
 
 enum {
@@ -485,6 +486,32 @@ static void handle_attach(struct request *r)
 	submit(e, s, r, &attach_op, v, read_only);
 }
 
+/* [allow] is for files too. [idmap] is not: names of owners go both ways. */
+static void judge_user(struct node *n, const char *node, struct fsuser *u)
+{
+	/* Who has no name there. */
+	const char *name = *fsuser_name(u) ? fsuser_name(u) : "nobody";
+	struct policy_grant grant;
+	struct failure f = { 0 };
+	bool refused = policy_admit(n->policy, node, name, "files", &grant, &f);
+
+	if (refused && !fsuser_refused(u))
+		audit_write_failure(n->audit, node, name, "files", "-", &f);
+	fsuser_set_refused(u, refused);
+}
+
+static void on_policy(struct node *n)
+{
+	for (struct filesession *s = n->exports->sessions; s; s = s->next)
+		for (u32 who = 0; who < FILE_WHO_MAX; who++) {
+			struct fsuser *u = filesession_user(s, who);
+
+			if (u)
+				judge_user(n, s->node, u);
+			fsuser_put(u);
+		}
+}
+
 static void handle_cred(struct request *r)
 {
 	struct filesession *s = session_of(r->node->exports, r->conn);
@@ -497,8 +524,10 @@ static void handle_cred(struct request *r)
 	if (!s || msg_file_cred_decode(&m, r->payload, r->frame->length))
 		return;
 	u = fsuser_new(&m);
-	if (u)
-		filesession_set_user(s, m.who, u);
+	if (!u)
+		return;
+	judge_user(r->node, s->node, u);
+	filesession_set_user(s, m.who, u);
 }
 
 static void handle_cancel(struct request *r)
@@ -721,6 +750,7 @@ int exports_new(struct exports **out, struct node *n, struct failure *f)
 	loop_arm(n->loop, &e->sweep, SWEEP_US);
 	service_add(n, services, ARRAY_SIZE(services));
 	service_on_close(n, on_close);
+	policy_on_reload(n, on_policy);
 	*out = e;
 	return 0;
 }

@@ -110,7 +110,7 @@ static int hold(struct job *j, struct span handle, struct descriptor **out)
 
 int job_as_asker(struct job *j)
 {
-	if (!j->user)
+	if (!j->user || fsuser_refused(j->user))
 		return -EPERM;
 	fscred_put(j->cred);
 	j->cred = fsuser_cred(j->user, &j->volume->rules);

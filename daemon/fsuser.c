@@ -45,6 +45,7 @@ struct fscred {
 
 struct fsuser {
 	atomic_int refs;
+	atomic_bool refused; /* by policy */
 	char user[IDNAME_MAX];
 	char group[IDNAME_MAX];
 	u32 uid;
@@ -95,6 +96,21 @@ struct fsuser *fsuser_get(struct fsuser *u)
 {
 	atomic_fetch_add(&u->refs, 1);
 	return u;
+}
+
+const char *fsuser_name(const struct fsuser *u)
+{
+	return u->user;
+}
+
+void fsuser_set_refused(struct fsuser *u, bool refused)
+{
+	atomic_store(&u->refused, refused);
+}
+
+bool fsuser_refused(const struct fsuser *u)
+{
+	return atomic_load(&u->refused);
 }
 
 void fsuser_put(struct fsuser *u)

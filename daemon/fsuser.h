@@ -25,6 +25,11 @@ struct fsuser;
 struct fsuser *fsuser_new(const struct msg_file_cred *m);
 struct fsuser *fsuser_get(struct fsuser *u);
 void fsuser_put(struct fsuser *u);
+/* The name on the other node, "" when there is none. */
+const char *fsuser_name(const struct fsuser *u);
+/* Whether policy keeps this user from everything; changes at a reload. */
+void fsuser_set_refused(struct fsuser *u, bool refused);
+bool fsuser_refused(const struct fsuser *u);
 /* What @u is under @r, remembered for a minute. Blocks on the name service. A
  * reference; NULL when memory is out.
  */

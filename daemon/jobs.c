@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "audit.h"
 #include "blobs.h"
 #include "log.h"
 #include "peers.h"
@@ -300,6 +301,8 @@ static void as_here(const struct caller *who,
 
 	if (policy_admit(who->jobs->node->policy, who->node, who->user,
 			 jobs_object(who->jobs), &grant, &f)) {
+		audit_write_failure(who->jobs->node->audit, who->node,
+				    who->user, "jobs", "-", &f);
 		conn_reply_failure(who->conn, who->tag, &f);
 		return;
 	}

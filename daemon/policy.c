@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "audit.h"
 #include "log.h"
 #include "service.h"
 
@@ -168,9 +169,12 @@ void policy_on_reload(struct node *n, void (*fn)(struct node *n))
 
 static void handle_reload(struct request *r)
 {
-	struct failure f;
+	struct failure f = { 0 };
+	int ret = policy_reload(r->node, &f);
 
-	if (policy_reload(r->node, &f))
+	audit_write_failure(r->node->audit, r->node->local.node, "root",
+			    "reload", conf_cloud_schema.file, &f);
+	if (ret)
 		request_fail_with(r, &f);
 	else
 		request_ok(r);

@@ -44,21 +44,15 @@ struct process {
 static int read_conf(struct options *o, struct failure *f)
 {
 	struct conf_client conf;
-	struct conf_report report;
-	char dir[PATH_MAX];
-	char path[PATH_MAX + 32];
-	int ret;
+	int ret = conf_load(&conf_client_schema, o->state, o->conf_dir, &conf,
+			    f);
 
-	where_conf_dir(o->conf_dir, o->state, dir, sizeof(dir));
-	snprintf(path, sizeof(path), "%s/virgo_client.conf", dir);
-	ret = conf_read(&conf_client_schema, path, &conf, &report);
-	if (ret == -ENOENT || (!ret && o->wait_given)) {
-		if (!ret)
-			conf_free(&conf);
+	if (ret)
+		return ret;
+	if (o->wait_given) {
+		conf_free(&conf);
 		return 0;
 	}
-	if (ret)
-		return conf_report_failure(&report, ret, f);
 	o->timeout_ms = (u32)conf.mount_timeout_ms;
 	o->patience = conf.mount_wait == CONF_WAIT_HARD ? PATIENCE_HARD :
 		      conf.mount_wait == CONF_WAIT_SOFT ? PATIENCE_SOFT :

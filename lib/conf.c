@@ -9,12 +9,15 @@
 #include "conf.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "client.h"
 #include "conf_parts.h"
+#include "where.h"
 
 enum { ROWS_MAX = 96, PAIRS_MAX = 1024, LEGACY_MAX = 16 };
 
@@ -592,6 +595,38 @@ int conf_read(const struct conf_schema *s, const char *path, void *out,
 		      "not a regular file" : strerror(-ret));
 	}
 	free(text);
+	return ret;
+}
+
+void conf_standard_path(const struct conf_schema *s, const char *state,
+			const char *conf_dir, char *out)
+{
+	char dir[PATH_MAX - 64];
+
+	if (!state)
+		state = getenv("VIRGO_STATE");
+	if (!state)
+		state = VIRGO_DEFAULT_STATE;
+	where_conf_dir(conf_dir, state, dir, sizeof(dir));
+	snprintf(out, PATH_MAX, "%s/%s", dir, s->file);
+}
+
+int conf_load(const struct conf_schema *s, const char *state,
+	      const char *conf_dir, void *out, struct failure *f)
+{
+	struct conf_report *report = malloc(sizeof(*report));
+	char path[PATH_MAX];
+	int ret;
+
+	if (!report)
+		return failure_set(f, -ENOMEM, s->file, NULL, "out of memory");
+	conf_standard_path(s, state, conf_dir, path);
+	ret = conf_read(s, path, out, report);
+	if (ret == -ENOENT)
+		ret = conf_parse(s, path, "", 0, out, report);
+	if (ret)
+		conf_report_failure(report, ret, f);
+	free(report);
 	return ret;
 }
 

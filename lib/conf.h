@@ -122,6 +122,15 @@ int conf_read(const struct conf_schema *s, const char *path, void *out,
 int conf_parse(const struct conf_schema *s, const char *path, const char *text,
 	       size_t len, void *out, struct conf_report *report);
 void conf_free(void *values);
+/* Reads the file of @s where programs look for it (where_conf_dir(); @state NULL:
+ * the state folder of the environment, or the default), or gives the defaults
+ * when it does not exist. 0 or a negative errno and @f.
+ */
+int conf_load(const struct conf_schema *s, const char *state,
+	      const char *conf_dir, void *out, struct failure *f);
+/* Where that is, into PATH_MAX bytes. */
+void conf_standard_path(const struct conf_schema *s, const char *state,
+			const char *conf_dir, char *out);
 
 /* One line for each remark: "virgo: PATH:LINE: WHAT. Try: REMEDY". */
 void conf_report_print(const struct conf_report *r, FILE *out);

@@ -30,10 +30,11 @@
 	  "node): invite, remove and drain nodes, change others' volumes, "    \
 	  "move the home. Counts on the home node.")                           \
 	M(allow, NODE, USERS, (256),                                           \
-	  "Which users of a node may use this one. NODE is a node's name, or " \
-	  "* for every node that has no line of its own; users are names on "  \
-	  "that node, * for all, or none. Without any line all users of all "  \
-	  "nodes may; with one, nodes that no line covers may not.")           \
+	  "Which users of a node may use this one, its jobs and its volumes. "  \
+	  "NODE is a node's name, or * for every node that has no line of its " \
+	  "own; users are names on that node, * for all, or none. Without any " \
+	  "line all users of all nodes may; with one, nodes that no line "      \
+	  "covers may not.")                                                   \
 	M(idmap, USER, USER, (),                                               \
 	  "The account here for a user who has another name on other nodes: "  \
 	  "ann = anna runs jobs of the cloud's ann as anna.")                  \

@@ -23,6 +23,10 @@ refused() {
 		"  $1@alpha  run .*: $3"
 }
 
+is_barred() {
+	! quietly on_as "$1" alpha touch /virgo/beta/barred 2> /dev/null
+}
+
 on alpha virgo init alpha > /dev/null
 node_start alpha
 on beta virgo join "$(quietly on alpha virgo invite | grep -o 'virgo1:[^ ]*')" \
@@ -86,6 +90,25 @@ policy beta <<- END
 	gamma = *
 END
 refused bob "Try: write alpha = bob below \[allow\]" "user 'bob' of alpha"
+
+step "[allow] is for files too, also of a mount that is there already"
+on alpha mkdir -p /virgo
+on alpha virgo mount
+policy beta < /dev/null
+wait_for 10 on_as bob alpha ls /virgo/beta
+on_as bob alpha touch /virgo/beta/mine
+policy beta <<- END
+	[allow]
+	alpha = root, carl
+END
+wait_for 5 is_barred bob
+assert_match "$(quietly on beta virgo audit)" \
+	" bob@alpha  files -: user 'bob' of alpha may not use this node"
+on_as carl alpha ls /virgo/beta
+policy beta < /dev/null
+wait_for 5 on_as bob alpha touch /virgo/beta/again
+assert_match "$(quietly on beta virgo audit -n 99999)" " -@alpha  mount beta: ok"
+on alpha virgo umount
 
 step "PAM's account stage"
 policy beta <<- END

@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
 #include <ctype.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -474,6 +475,40 @@ Test(conf, samples_and_manual_pages_agree_with_the_tables)
 	is_in("conf", &conf_client_schema, "", conf_sample);
 	is_in("man", &conf_cloud_schema, ".5", conf_mdoc);
 	is_in("man", &conf_client_schema, ".5", conf_mdoc);
+}
+
+/* Whether a C file of @dir reads the field @word of a struct. */
+static bool is_used_in(const char *dir, const char *word)
+{
+	char command[512];
+
+	snprintf(command, sizeof(command), "grep -qE '(->|\\.)%s(_ms|_bytes)?\\b' "
+		 SOURCE_DIR "/%s/*.c", word, dir);
+	return system(command) == 0;
+}
+
+static void every_key_is_used(const struct conf_schema *s)
+{
+	static const char *const dirs[] = { "cli", "daemon", "fs" };
+	char word[128];
+
+	for (size_t i = 0; i < s->count; i++) {
+		const struct conf_row *row = &s->rows[i];
+		bool used = false;
+
+		snprintf(word, sizeof(word), "%s%s%s", row->section,
+			 row->map ? "" : "_", row->map ? "" : row->key);
+		for (size_t d = 0; d < ARRAY_SIZE(dirs); d++)
+			used |= is_used_in(dirs[d], word);
+		cr_assert(used, "nothing reads [%s] %s", row->section,
+			  row->key);
+	}
+}
+
+Test(conf, every_key_does_something)
+{
+	every_key_is_used(&conf_cloud_schema);
+	every_key_is_used(&conf_client_schema);
 }
 
 Test(conf, the_listing_names_every_key)
