@@ -71,6 +71,11 @@ assert_fails 1 on alpha virgo conf reload
 assert_match "$(cat "$NET_DIR/last.err")" \
 	"virgo_cloud.conf:2: size = 64X: expected a size like 512M or 8G"
 assert_eq "$(connections alpha)" "$before" "connections"
+head -c 4096 /dev/urandom | conf alpha
+assert_fails 1 on alpha virgo conf reload
+assert_match "$(cat "$NET_DIR/last.err")" \
+	"virgo: /etc/virgo/virgo_cloud.conf:[0-9]+: byte 0x[0-9a-f]+ at offset [0-9]+: this is not a text file"
+assert_eq "$(connections alpha)" "$before" "connections"
 conf alpha < /dev/null
 on alpha virgo conf reload
 
@@ -87,3 +92,14 @@ conf beta <<- END
 END
 node_start beta
 wait_for 5 on beta sh -c 'ss -Hltn sport = :9747 | grep -q .'
+
+step "a node that is at none of its addresses is found at a seed"
+on beta useradd -m ann
+on alpha id ann > /dev/null
+assert_fails 255 on_as ann alpha virgo run -n beta -- true
+conf alpha <<- END
+	[node]
+	seeds = $(addr_of alpha):8747, $(addr_of beta):9747
+END
+on alpha virgo conf reload
+assert_out beta on_as ann alpha virgo run -n beta -- hostname
