@@ -22,6 +22,10 @@
  * while; 0 is no file. A request that must not happen twice may be sent again on
  * a new connection under its old tag, and is then answered from memory.
  *
+ * What changes a directory is preceded, like owners' names, by FILE_CHANGED with
+ * the directory's attributes afterwards, under the tag of the request; so that a
+ * client need not ask for them after each change.
+ *
  * FILE_OPEN may carry the directory and name by which the client came to the
  * handle. If that name means another file by now the answer is ESTALE, and the
  * client looks it up again: so an open sees what was closed before it, whatever
@@ -135,7 +139,8 @@ enum file_lock_type { FILE_LOCK_READ, FILE_LOCK_WRITE, FILE_LOCK_NONE };
 	M(176, FILE_FALLOCATE, file_fallocate, "reserve or punch space")       \
 	M(177, FILE_LSEEK, file_lseek, "next data or hole")                    \
 	M(178, FILE_OFFSET, file_offset, "answer to FILE_LSEEK")               \
-	M(179, FILE_COPY, file_copy, "copy between open files on the server")
+	M(179, FILE_COPY, file_copy, "copy between open files on the server")  \
+	M(180, FILE_CHANGED, file_changed, "a directory after the operation")
 
 #define FIELDS_FILE_ATTACH(R, O) R(str, volume)
 #define FIELDS_FILE_ATTACHED(R, O)                                             \
@@ -178,7 +183,8 @@ enum file_lock_type { FILE_LOCK_READ, FILE_LOCK_WRITE, FILE_LOCK_NONE };
 #define FIELDS_FILE_CREATE(R, O)                                               \
 	R(u32, who) R(bytes, dir) R(str, name) R(u32, flags) R(u32, mode)      \
 	R(u32, umask)
-#define FIELDS_FILE_CREATED(R, O) R(u64, file) R(bytes, handle) R(bytes, attr)
+#define FIELDS_FILE_CREATED(R, O)                                              \
+	R(u64, file) R(bytes, handle) R(bytes, attr) R(u8, no_caps)
 #define FIELDS_FILE_TMPFILE(R, O)                                              \
 	R(u32, who) R(bytes, dir) R(u32, flags) R(u32, mode) R(u32, umask)
 #define FIELDS_FILE_RELEASE(R, O) R(u64, file)
@@ -219,6 +225,7 @@ enum file_lock_type { FILE_LOCK_READ, FILE_LOCK_WRITE, FILE_LOCK_NONE };
 	R(u64, file) R(u32, mode) R(u64, offset) R(u64, length)
 #define FIELDS_FILE_LSEEK(R, O) R(u64, file) R(u64, offset) R(u32, whence)
 #define FIELDS_FILE_OFFSET(R, O) R(u64, offset)
+#define FIELDS_FILE_CHANGED(R, O) R(bytes, handle) R(bytes, attr)
 #define FIELDS_FILE_COPY(R, O)                                                 \
 	R(u64, file) R(u64, offset) R(u64, to_file) R(u64, to_offset)          \
 	R(u64, count)

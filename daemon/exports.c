@@ -245,6 +245,22 @@ static void tell_names(struct job *j)
 	}
 }
 
+static void tell_changed(struct job *j)
+{
+	int i;
+
+	for (i = 0; i < j->changed_count; i++) {
+		const struct msg_file_changed m = {
+			.handle = j->changed[i].handle,
+			.attr = { j->changed[i].attr, ATTR_BYTES },
+		};
+
+		conn_message(j->session->conn, j->tag,
+			     FRAME_REPLY | FRAME_MORE, 0, FILE_CHANGED,
+			     file_changed, &m);
+	}
+}
+
 static void send_reply(struct filesession *s, u64 tag, u16 type,
 		       const void *head, size_t head_len, const void *body,
 		       size_t body_len)
@@ -280,8 +296,10 @@ static void answer(struct job *j, int ret)
 	}
 	if (!j->reply)
 		j->reply_type = MSG_OK;
-	if (s->conn)
+	if (s->conn) {
 		tell_names(j);
+		tell_changed(j);
+	}
 	send_reply(s, j->tag, j->reply_type, j->reply, j->reply_len, j->body,
 		   j->body_len);
 	if (j->op->flags & FILEOP_ONCE)

@@ -237,6 +237,17 @@ static int attr_of(struct job *j, int fd, struct stat *st, u8 out[ATTR_BYTES])
 	return w.bad ? -EOVERFLOW : 0;
 }
 
+void job_changed(struct job *j, struct span handle, const struct descriptor *d)
+{
+	struct stat st;
+
+	/* Without them the client asks, so a failure costs nothing else. */
+	if (j->changed_count == FILEJOB_CHANGED ||
+	    attr_of(j, d->fd, &st, j->changed[j->changed_count].attr))
+		return;
+	j->changed[j->changed_count++].handle = handle;
+}
+
 int job_reply_entry(struct job *j, int fd, bool keep)
 {
 	u8 handle[FILEHANDLE_MAX];

@@ -15,6 +15,8 @@
 
 enum { FILEJOB_HELD = 3, FILEJOB_FILES = 2, FILEJOB_IDS = 64 };
 
+enum { ATTR_BYTES = 88, FILEJOB_CHANGED = 2 };
+
 struct job {
 	struct work work;
 	struct job *next; /* of the session's running list */
@@ -43,6 +45,12 @@ struct job {
 	u32 ids[FILEJOB_IDS]; /* owners in the reply */
 	u8 id_kinds[FILEJOB_IDS];
 	int id_count;
+
+	struct {
+		struct span handle; /* in the payload */
+		u8 attr[ATTR_BYTES];
+	} changed[FILEJOB_CHANGED]; /* directories the operation changed */
+	int changed_count;
 
 	u16 reply_type;
 	u8 *reply; /* small, or from malloc() */
@@ -86,7 +94,10 @@ bool job_tell_id(struct job *j, enum file_id_kind kind, u32 id);
 /* Encodes @st and tells its owners. */
 void job_attr(struct job *j, const struct stat *st, struct rec_attr *out);
 
-enum { ATTR_BYTES = 88 };
+/* The client will learn the attributes that directory @d, @handle in the request,
+ * has now.
+ */
+void job_changed(struct job *j, struct span handle, const struct descriptor *d);
 /* FILE_ENTRY for what is open at @fd; caches @fd, which it takes over, when it
  * is O_PATH (@keep).
  */

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* File operations that open files and move their bytes. */
 #include <fcntl.h>
+#include <linux/xattr.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "filejob.h"
@@ -190,6 +192,9 @@ static int reply_created(struct job *j, int fd, u32 flags)
 		return ret;
 	job_attr(j, &st, &a);
 	rec_attr_encode(&w, &a);
+	/* The client's kernel asks before each write; most files have none. */
+	m.no_caps = fgetxattr(fd, XATTR_NAME_CAPS, NULL, 0) < 0 &&
+		    (errno == ENODATA || errno == EOPNOTSUPP);
 	return job_reply(j, FILE_CREATED, file_created, &m);
 }
 
@@ -218,7 +223,10 @@ int op_create(struct job *j)
 			 open_flags(m.flags) | O_CREAT |
 				 (m.flags & FILE_OPEN_EXCLUSIVE ? O_EXCL : 0),
 			 m.mode & 07777);
-	return fd < 0 ? fd : reply_created(j, fd, m.flags);
+	if (fd < 0)
+		return fd;
+	job_changed(j, m.dir, d);
+	return reply_created(j, fd, m.flags);
 }
 
 int op_tmpfile(struct job *j)

@@ -57,6 +57,14 @@ static int reply_entry(struct job *j, struct descriptor *d, const char *name)
 	return fd < 0 ? fd : job_reply_entry(j, fd, true);
 }
 
+/* The same after @name was made in @d, which is @dir. */
+static int reply_made(struct job *j, struct span dir, struct descriptor *d,
+		      const char *name)
+{
+	job_changed(j, dir, d);
+	return reply_entry(j, d, name);
+}
+
 int op_lookup(struct job *j)
 {
 	char name[FILE_NAME_BYTES_MAX + 1];
@@ -109,7 +117,7 @@ int op_mknod(struct job *j)
 	if (mknodat(d->fd, name, m.mode,
 		    makedev((unsigned int)(m.rdev >> 32), (unsigned int)m.rdev)))
 		return -errno;
-	return reply_entry(j, d, name);
+	return reply_made(j, m.dir, d, name);
 }
 
 int op_mkdir(struct job *j)
@@ -128,7 +136,7 @@ int op_mkdir(struct job *j)
 	fscred_umask(m.umask & 0777);
 	if (mkdirat(d->fd, name, m.mode & 07777))
 		return -errno;
-	return reply_entry(j, d, name);
+	return reply_made(j, m.dir, d, name);
 }
 
 int op_symlink(struct job *j)
@@ -149,7 +157,7 @@ int op_symlink(struct job *j)
 		return ret;
 	if (symlinkat(target, d->fd, name))
 		return -errno;
-	return reply_entry(j, d, name);
+	return reply_made(j, m.dir, d, name);
 }
 
 /* Inode number behind @name, whose cached descriptor must go if the name does;
@@ -179,6 +187,7 @@ static int remove_name(struct job *j, struct span dir,
 		return -errno;
 	if (ino)
 		descriptors_drop(j->descriptors, ino);
+	job_changed(j, dir, d);
 	return 0;
 }
 
@@ -224,6 +233,9 @@ int op_rename(struct job *j)
 		return -errno;
 	if (ino)
 		descriptors_drop(j->descriptors, ino);
+	job_changed(j, m.dir, d);
+	if (!span_equal(m.dir, m.to_dir))
+		job_changed(j, m.to_dir, to);
 	return 0;
 }
 
@@ -258,5 +270,5 @@ int op_link(struct job *j)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	if (linkat(AT_FDCWD, path, d->fd, name, AT_SYMLINK_FOLLOW))
 		return -errno;
-	return reply_entry(j, d, name);
+	return reply_made(j, m.dir, d, name);
 }

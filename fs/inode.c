@@ -86,14 +86,22 @@ static void grow(struct inodes *t)
 	free(old);
 }
 
+struct inode *inodes_find(struct inodes *t, const struct volume *v,
+			  struct span handle)
+{
+	struct inode *i = *bucket(t, handle);
+
+	while (i && (i->volume != v || !span_equal(inode_handle(i), handle)))
+		i = i->chain;
+	return i;
+}
+
 struct inode *inodes_get(struct inodes *t, struct volume *v,
 			 struct span handle)
 {
 	struct inode **b = bucket(t, handle);
-	struct inode *i = *b;
+	struct inode *i = inodes_find(t, v, handle);
 
-	while (i && (i->volume != v || !span_equal(inode_handle(i), handle)))
-		i = i->chain;
 	if (!i) {
 		i = calloc(1, sizeof(*i) + handle.len);
 		if (!i)

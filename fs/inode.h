@@ -45,6 +45,10 @@ struct inode {
 		u32 ctime_ns;
 		u64 size;
 	} version;
+	/* Of a directory, after what we last changed in it. */
+	struct rec_attr attr;
+	u64 attr_us; /* when it was so; 0: not known */
+	u64 no_caps_us; /* when it had no security.capability; 0: not known */
 	struct lastname *last;
 	struct file *files; /* open ones */
 	struct lockrange *locks;
@@ -70,6 +74,10 @@ static inline struct span inode_handle(const struct inode *i)
 {
 	return (struct span){ .data = i->handle, .len = i->handle_len };
 }
+
+/* The inode of @handle if the kernel knows it; not held. */
+struct inode *inodes_find(struct inodes *t, const struct volume *v,
+			  struct span handle);
 
 /* Remembers that @name in @dir led here; NULL @dir forgets. */
 void inode_named(struct inode *i, const struct inode *dir, const char *name);

@@ -18,6 +18,7 @@ enum {
 };
 
 #define ATTR_TIMEOUT 1.0 /* seconds; names too */
+#define ATTR_TIMEOUT_US 1000000
 
 struct mount {
 	struct servers servers;
@@ -29,6 +30,7 @@ struct mount {
 	struct fuse_session *session;
 	struct watch device; /* /dev/fuse */
 	u8 *request; /* buffer for the next request; an operation may take it */
+	u64 attrs_since_us; /* directories' attributes from before are not used */
 	bool write_kills_priv; /* of the FUSE_WRITE being handled */
 	u64 init_unique; /* of FUSE_INIT, whose answer is completed */
 	u32 init_flags; /* what the kernel offers */

@@ -31,6 +31,23 @@ static void use_file(struct call *c, struct inode *i)
 	c->file_at = 4 + 4 + i->handle_len;
 }
 
+/* After each change in a directory the kernel asks for its attributes, to check
+ * the permission of the next; the server told them with the change.
+ */
+static bool reply_known(fuse_req_t req, struct inode *i)
+{
+	struct mount *m = mount_of(req);
+	u64 age = loop_now_us(m->loop) - i->attr_us;
+	struct stat st;
+
+	if (!i->attr_us || i->attr_us < m->attrs_since_us ||
+	    age >= ATTR_TIMEOUT_US)
+		return false;
+	op_stat(m, i->volume, &i->attr, &st);
+	fuse_reply_attr(req, &st, (double)(ATTR_TIMEOUT_US - age) / 1e6);
+	return true;
+}
+
 void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct inode *i = inode_of(ino);
@@ -41,7 +58,7 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		root_getattr(req);
 		return;
 	}
-	if (root_stands_in(req, i))
+	if (root_stands_in(req, i) || reply_known(req, i))
 		return;
 	m.handle = inode_handle(i);
 	c = call_make(i->volume, FILE_GETATTR, file_getattr, MSG_FILE_ATTR, &m);
@@ -107,6 +124,7 @@ static void change_go(struct change *ch)
 		owner_find(i->volume, FILE_ID_GROUP, ch->m.gid, found_gid, ch);
 		return;
 	}
+	i->attr_us = 0;
 	if (ch->m.valid & FILE_SET_SIZE)
 		inode_changed(i);
 	ch->m.handle = inode_handle(i);

@@ -124,6 +124,7 @@ static void done_create(struct call *c, int err, const u8 *payload, u32 len)
 	op_entry(m, i, &a, &e);
 	fi.fh = (uintptr_t)f;
 	fi.keep_cache = inode_still(i, &a);
+	i->no_caps_us = r.no_caps ? loop_now_us(m->loop) : 0;
 	inode_looked_up(i);
 	if (fuse_reply_create(req, &e, &fi)) {
 		inode_forget(m->servers.inodes, i, 1);

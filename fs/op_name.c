@@ -202,6 +202,8 @@ void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
 		op_error(req, dir && to_dir ? -EXDEV : -EPERM);
 		return;
 	}
+	/* A directory that is renamed changes too, and is not known here. */
+	mount_of(req)->attrs_since_us = loop_clock_us();
 	m.dir = inode_handle(dir);
 	m.to_dir = inode_handle(to_dir);
 	start_once(req, call_make(dir->volume, FILE_RENAME, file_rename, MSG_OK,

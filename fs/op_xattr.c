@@ -6,6 +6,7 @@
  */
 #include "ops.h"
 
+#include <linux/xattr.h>
 #include <stdlib.h>
 #include <sys/xattr.h>
 
@@ -98,6 +99,8 @@ void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 		op_error(req, -ENOMEM);
 		return;
 	}
+	i->attr_us = 0; /* an ACL changes the mode */
+	i->no_caps_us = 0;
 	s->req = req;
 	s->inode = i;
 	inode_hold(i);
@@ -137,6 +140,8 @@ static void done_value(struct call *c, int err, const u8 *payload, u32 len)
 
 	if (!err && msg_file_data_decode(&m, payload, len))
 		err = -EPROTO;
+	if (err == -ENODATA && c->inode)
+		c->inode->no_caps_us = loop_now_us(mount_of(c->request)->loop);
 	if (!err && c->number >> 32 &&
 	    !(c->volume->flags & FILE_VOLUME_NUMERIC)) {
 		copy = malloc(m.data.len + 1);
@@ -155,19 +160,37 @@ static void done_value(struct call *c, int err, const u8 *payload, u32 len)
 	free(copy);
 }
 
+/* Before each write the kernel asks whether the file has capabilities to lose;
+ * that there are none holds as long as other attributes do.
+ */
+static bool has_no_caps(const struct mount *m, const struct inode *i)
+{
+	return i->no_caps_us &&
+	       loop_now_us(m->loop) - i->no_caps_us < ATTR_TIMEOUT_US;
+}
+
 void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
 	struct inode *i = inode_of(ino);
 	struct msg_file_getxattr m = { .name = span_of(name),
 				       .count = (u32)size };
+	bool asks_caps = !strcmp(name, XATTR_NAME_CAPS);
 	struct call *c;
 
 	if (!i) {
 		op_error(req, -ENODATA);
 		return;
 	}
+	if (asks_caps && has_no_caps(mount_of(req), i)) {
+		op_error(req, -ENODATA);
+		return;
+	}
 	m.handle = inode_handle(i);
 	c = call_make(i->volume, FILE_GETXATTR, file_getxattr, MSG_FILE_DATA, &m);
+	if (c && asks_caps) {
+		c->inode = i;
+		inode_hold(i);
+	}
 	if (c) {
 		c->named = true;
 		/* Above the size: whether ids in it must be turned. */

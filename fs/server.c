@@ -270,6 +270,32 @@ static void take_name(struct server *s, const struct frame *f, const u8 *payload
 		idmap_learn(s->ids, m.kind, m.id, name);
 }
 
+/* Directories change in the order of their ctime; answers may come in another. */
+static bool is_later(const struct rec_attr *a, const struct rec_attr *b)
+{
+	return a->ctime_s != b->ctime_s ? a->ctime_s > b->ctime_s :
+					  a->ctime_ns >= b->ctime_ns;
+}
+
+static void take_changed(struct server *s, const struct frame *f,
+			 const u8 *payload)
+{
+	struct call *c = call_of(s, f->tag);
+	struct msg_file_changed m;
+	struct rec_attr a;
+	struct inode *i;
+
+	if (!c || msg_file_changed_decode(&m, payload, f->length) ||
+	    rec_attr_decode(&a, m.attr.data, m.attr.len))
+		return;
+	i = inodes_find(s->all->inodes, c->volume, m.handle);
+	if (!i || i->type != (a.mode & S_IFMT) ||
+	    (i->attr_us && !is_later(&a, &i->attr)))
+		return;
+	i->attr = a;
+	i->attr_us = loop_now_us(s->all->loop);
+}
+
 static void on_frame(struct conn *conn, const struct frame *f, const u8 *payload)
 {
 	struct server *s = conn_arg(conn);
@@ -280,6 +306,10 @@ static void on_frame(struct conn *conn, const struct frame *f, const u8 *payload
 		return;
 	if (f->type == MSG_FILE_NAME) {
 		take_name(s, f, payload);
+		return;
+	}
+	if (f->type == MSG_FILE_CHANGED) {
+		take_changed(s, f, payload);
 		return;
 	}
 	c = call_of(s, f->tag);
