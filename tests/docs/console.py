@@ -7,7 +7,8 @@ A console block is a fence marked "console" in Markdown, or a .Bd -literal whose
 first line begins with a prompt in a manual page. "$ " runs as the user, "# " as
 root, and both in the folder where the command before left off. What stands below
 a command is what it must print: "..." on a line of its own stands for any lines,
-inside a line for any text. Where nothing stands below it, it must succeed.
+inside a line for any text. Where nothing stands below it, it must succeed. "> "
+continues a command.
 A "$ sudo " runs as root on the user's behalf, as sudo would."""
 
 import argparse
@@ -49,8 +50,8 @@ def commands(block):
     out = []
     for line in block:
         found = PROMPT.match(line)
-        if out and out[-1][1].endswith("\\") and not out[-1][2]:
-            out[-1][1] += "\n" + re.sub(r"^> ", "", line)
+        if out and line.startswith("> ") and not out[-1][2]:
+            out[-1][1] += "\n" + line[2:]
         elif found:
             out.append([found.group(1), found.group(2), []])
         else:
