@@ -64,7 +64,7 @@
 	R(list, rows)
 #define FIELDS_INVITE(R, O) R(str, name) R(u32, seconds)
 #define FIELDS_INVITED(R, O) R(str, token) R(str, name)
-#define FIELDS_NODE_CHANGE(R, O) R(str, node) R(str, action)
+#define FIELDS_NODE_CHANGE(R, O) R(str, node) R(str, action) O(str, addresses)
 #define FIELDS_VOLUME_CHANGE(R, O)                                             \
 	R(str, action) R(str, volume) R(str, node) R(str, path) R(str, options)
 #define FIELDS_VOLUME_LIST(R, O)

@@ -40,6 +40,12 @@ int home_ready(const struct node *n, struct failure *f);
 void home_audit(const struct request *r, const char *action,
 		const char *object, const struct failure *f);
 
+/* announce.c: tells the home node when [node] advertise of virgo_cloud.conf is
+ * not what the catalog says of this node. NULL when memory is out.
+ */
+struct announce *announce_new(struct node *n);
+void announce_free(struct announce *a);
+
 /* volumes.c */
 void volumes_serve(struct node *n);
 

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "address.h"
+#include "advertise.h"
 #include "home_impl.h"
 #include "log.h"
 #include "peers.h"
@@ -76,12 +78,33 @@ static int node_drain(struct node *n, const struct rec_node_row *row, bool on,
 	return catalog_commit(e, f);
 }
 
+static int node_move(struct node *n, const struct rec_node_row *row,
+		     struct span addresses, struct failure *f)
+{
+	char text[ADVERTISED_LIST_MAX + 1], full[ADVERTISED_LIST_MAX + 1];
+	struct rec_node_row next = *row;
+	struct catalog_edit *e;
+	int ret;
+
+	if (!span_to_cstr(addresses, text, sizeof(text)))
+		return failure_set(f, -EINVAL, "address", NULL,
+				   "none, or too many");
+	ret = advertised_list(text, VIRGO_PORT, full, sizeof(full), f);
+	if (ret < 0)
+		return ret;
+	next.addresses = span_of(full);
+	e = catalog_edit(n->catalog);
+	if (e)
+		catalog_edit_node(e, &next);
+	return catalog_commit(e, f);
+}
+
 static void serve_node_change(struct request *r)
 {
 	struct node *n = r->node;
 	const struct rec_node_row *row;
 	char name[NODE_NAME_MAX + 1];
-	bool remove, drain, itself;
+	bool remove, drain, move, itself;
 	struct msg_node_change m;
 	struct failure f;
 	int ret;
@@ -90,7 +113,9 @@ static void serve_node_change(struct request *r)
 		return;
 	remove = span_equal(m.action, span_of("remove"));
 	drain = span_equal(m.action, span_of("drain"));
-	if (!remove && !drain && !span_equal(m.action, span_of("undrain"))) {
+	move = span_equal(m.action, span_of("move"));
+	if (!remove && !drain && !move &&
+	    !span_equal(m.action, span_of("undrain"))) {
 		request_fail(r, -EOPNOTSUPP, "node", NULL,
 			     "the home node does not know this change");
 		return;
@@ -113,9 +138,14 @@ static void serve_node_change(struct request *r)
 		return;
 	}
 	ret = remove ? node_remove(n, row, name, &f) :
+	      move   ? node_move(n, row, m.addresses, &f) :
 		       node_drain(n, row, drain, &f);
-	home_audit(r, remove ? "remove" : drain ? "drain" : "undrain", name,
-		   ret < 0 ? &f : NULL);
+	home_audit(r,
+		   remove ? "remove" :
+		   move	  ? "move" :
+		   drain  ? "drain" :
+			    "undrain",
+		   name, ret < 0 ? &f : NULL);
 	if (ret < 0) {
 		request_fail_with(r, &f);
 		return;

@@ -44,6 +44,7 @@ struct joiner {
 	struct token token;
 	struct loop *loop;
 	struct conn_local local;
+	struct conn *conn; /* the one under way, or NULL */
 	struct timer timeout;
 	struct timer again;
 	struct address address[ADDRESS_MAX];
@@ -57,7 +58,7 @@ struct joiner {
 	char volume_path[STATE_PATH_MAX];
 	struct failure why;
 	bool asked; /* the home node may have let us in already */
-	bool answered;
+	bool over; /* answered, or given up */
 	bool joined;
 };
 
@@ -151,9 +152,9 @@ static void on_frame(struct conn *c, const struct frame *frame,
 	struct msg_joined m;
 	struct msg_error e;
 
-	if (frame->tag != 1 || j->answered)
+	if (frame->tag != 1 || j->over)
 		return;
-	j->answered = true;
+	j->over = true;
 	if (frame->type == MSG_ERROR &&
 	    !msg_error_decode(&e, payload, frame->length))
 		failure_from_message(&j->why, &e);
@@ -182,7 +183,8 @@ static void on_closed(struct conn *c, const struct failure *why)
 {
 	struct joiner *j = conn_arg(c);
 
-	if (j->answered)
+	j->conn = NULL;
+	if (j->over)
 		return;
 	if (j->asked && why->code != -EACCES) {
 		j->next = 0;
@@ -215,9 +217,10 @@ static void dial_next(struct joiner *j)
 	while (j->next < j->addresses) {
 		const struct address *a = &j->address[j->next++];
 
-		if (conn_dial(j->loop, (const struct sockaddr *)&a->sa, a->len,
-			      NULL, TLS_JOIN, j->token.home,
-			      j->token.fingerprint, &j->local, &ops, j))
+		j->conn = conn_dial(j->loop, (const struct sockaddr *)&a->sa,
+				    a->len, NULL, TLS_JOIN, j->token.home,
+				    j->token.fingerprint, &j->local, &ops, j);
+		if (j->conn)
 			return;
 	}
 	failure_set(&j->why, -EHOSTUNREACH, "join",
@@ -243,7 +246,6 @@ static void on_timeout(struct timer *t)
 	failure_set(&j->why, -ETIMEDOUT, "join", "again",
 		    "the home node '%s' does not answer%s%s", j->token.home,
 		    j->tried[0] ? " " : "", j->tried);
-	j->answered = true;
 	loop_stop(j->loop);
 }
 
@@ -311,7 +313,14 @@ static int run(struct joiner *j, struct failure *f)
 	dial_next(j);
 	if (!j->why.code)
 		ret = loop_run(j->loop);
+	if (j->conn && !j->over)
+		conn_close(j->conn, NULL);
+	j->over = true;
 	/* The connection ends in the loop, at the latest two seconds later. */
+	while (j->conn)
+		loop_step(j->loop, 100);
+	loop_disarm(j->loop, &j->timeout);
+	loop_disarm(j->loop, &j->again);
 	loop_free(j->loop);
 	if (!ret && !j->joined) {
 		*f = j->why;

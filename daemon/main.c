@@ -313,7 +313,8 @@ static int build(struct daemon *d, const struct options *o, struct failure *f)
 	n->home = home_new(n);
 	n->replica = replica_new(n);
 	n->renewal = renewal_new(n);
-	if (!n->home || !n->replica || !n->renewal)
+	n->announce = announce_new(n);
+	if (!n->home || !n->replica || !n->renewal || !n->announce)
 		return failure_set(f, -ENOMEM, "virgod", NULL, "out of memory");
 	policy_serve(n);
 	audit_serve(n);
@@ -350,6 +351,7 @@ static void dismantle(struct daemon *d)
 	loads_free(n->loads);
 	membership_free(n->membership);
 	exports_free(n->exports);
+	announce_free(n->announce);
 	renewal_free(n->renewal);
 	replica_free(n->replica);
 	home_free(n->home, n);

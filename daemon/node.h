@@ -10,6 +10,7 @@
 #include "conn.h"
 #include "loop.h"
 
+struct announce;
 struct authority;
 struct home;
 struct listeners;
@@ -29,6 +30,7 @@ struct node {
 	struct catalog *catalog; /* catalog.h */
 	struct replica *replica; /* replica.h: keeps the catalog current */
 	struct renewal *renewal; /* identity.h: renews the certificate */
+	struct announce *announce; /* home.h: where this node is reached */
 	struct home *home; /* home.h: what only the home node may do */
 	struct listeners *listeners; /* listen.h */
 	struct membership *membership; /* membership.h */

@@ -68,3 +68,30 @@ assert_match "$(cat "$NET_DIR/last.err")" "not a host name.*Try: "
 assert_fails 1 on delta virgo init delta --advertise '10.0.0.1:0'
 assert_fails 1 on delta virgo init delta --port 70000
 [ ! -e "$(state_of delta)/identity" ] || fail "an identity is left"
+
+step "a node that moves tells the others"
+kill "${PID[squatter]}"
+finish squatter || true
+on alpha rm -rf /var/lib/virgo/identity /etc/virgo/virgo_cloud.conf
+on alpha virgo init alpha > "$NET_DIR/init.log"
+node_start alpha
+on delta mkdir -p /etc/virgo
+node_join delta alpha
+node_stop delta
+on delta bash -c "printf '[node]\nadvertise = delta, $(addr6_of delta)\n' \
+	> /etc/virgo/virgo_cloud.conf"
+node_start delta
+moved() {
+	quietly on "$1" virgo node list |
+		grep -q "delta:8747,\[fd87:47::4\]:8747"
+}
+wait_for 10 moved alpha
+wait_for 10 moved delta
+node_stop alpha
+on alpha bash -c "printf '[node]\nadvertise = alpha\n' \
+	> /etc/virgo/virgo_cloud.conf"
+node_start alpha
+home_moved() {
+	quietly on delta virgo node list | grep -Eq "home .* alpha:8747\$"
+}
+wait_for 15 home_moved

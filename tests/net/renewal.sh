@@ -31,7 +31,7 @@ step "a job that writes all the time, and an idle connection"
 start job alpha setpriv --reuid ann --regid ann --init-groups \
 	env HOME=/home/ann virgo run -n beta -- sh -c '
 		i=0
-		while [ ! -e /tmp/enough ]; do
+		while [ ! -e /var/lib/virgo/enough ]; do
 			i=$((i + 1))
 			echo $i
 			sleep 0.1
@@ -53,7 +53,7 @@ for i in 1 2 3 4 5 6 7 8 9 10; do
 done
 
 step "neither the job nor the connection has noticed"
-on beta touch /tmp/enough
+on beta touch /var/lib/virgo/enough
 finish job
 assert_eq "$(tail -n 1 "$NET_DIR/job.log")" end "last line"
 grep -v end "$NET_DIR/job.log" > "$NET_DIR/lines"
