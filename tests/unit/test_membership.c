@@ -82,6 +82,14 @@ static void teardown(void)
 	loop_free(loop);
 }
 
+/* Golden: datagrams name nodes by these. */
+Test(membership_number, of_a_name)
+{
+	cr_assert_eq(membership_number("alpha"), 0xec026fa5e96a612c);
+	cr_assert_eq(membership_number("n01"), 0x570f8bdd73fc72cc);
+	cr_assert_eq(membership_number("n10"), 0xe60d728a89ba0569);
+}
+
 TestSuite(membership, .init = setup, .fini = teardown);
 
 static void all_keys(u32 number, const u8 *key)
