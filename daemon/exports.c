@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "audit.h"
+#include "file_relay.h"
 #include "filejob.h"
 #include "log.h"
 #include "policy.h"
@@ -434,7 +435,9 @@ static void handle_op(struct request *r)
 	struct filesession *s = session_of(e, r->conn);
 	const struct fileop *op = fileop_of(r->frame->type);
 
-	if (!s)
+	if (!r->peer)
+		file_relay_request(r);
+	else if (!s)
 		request_fail(r, -ENOTCONN, "files", NULL,
 			     "no volume is attached");
 	else if (!seen_before(s, r->frame->tag))
@@ -477,6 +480,10 @@ static void handle_attach(struct request *r)
 	struct volume *v;
 	int ret;
 
+	if (!r->peer) {
+		file_relay_request(r);
+		return;
+	}
 	if (!request_decode(r, file_attach, &m))
 		return;
 	v = volume_named(e, m.volume);
@@ -564,15 +571,18 @@ static void handle_cancel(struct request *r)
 	retry_parked(s->exports);
 }
 
+/* A local program's requests are for the volume's node (file_relay.h). */
+enum { ANYBODY = FROM_LOCAL | FROM_PEER };
+
 static const struct service services[] = {
-	{ MSG_FILE_ATTACH, FROM_PEER, handle_attach },
+	{ MSG_FILE_ATTACH, ANYBODY, handle_attach },
 	{ MSG_FILE_CRED, FROM_PEER, handle_cred },
 	{ MSG_FILE_CANCEL, FROM_PEER, handle_cancel },
 	{ MSG_FILE_IDS, FROM_PEER, handle_op },
-	{ MSG_FILE_LOOKUP, FROM_PEER, handle_op },
-	{ MSG_FILE_GETATTR, FROM_PEER, handle_op },
-	{ MSG_FILE_SETATTR, FROM_PEER, handle_op },
-	{ MSG_FILE_READLINK, FROM_PEER, handle_op },
+	{ MSG_FILE_LOOKUP, ANYBODY, handle_op },
+	{ MSG_FILE_GETATTR, ANYBODY, handle_op },
+	{ MSG_FILE_SETATTR, ANYBODY, handle_op },
+	{ MSG_FILE_READLINK, ANYBODY, handle_op },
 	{ MSG_FILE_MKNOD, FROM_PEER, handle_op },
 	{ MSG_FILE_MKDIR, FROM_PEER, handle_op },
 	{ MSG_FILE_SYMLINK, FROM_PEER, handle_op },
@@ -580,13 +590,13 @@ static const struct service services[] = {
 	{ MSG_FILE_RMDIR, FROM_PEER, handle_op },
 	{ MSG_FILE_RENAME, FROM_PEER, handle_op },
 	{ MSG_FILE_LINK, FROM_PEER, handle_op },
-	{ MSG_FILE_OPEN, FROM_PEER, handle_op },
-	{ MSG_FILE_CREATE, FROM_PEER, handle_op },
+	{ MSG_FILE_OPEN, ANYBODY, handle_op },
+	{ MSG_FILE_CREATE, ANYBODY, handle_op },
 	{ MSG_FILE_TMPFILE, FROM_PEER, handle_op },
-	{ MSG_FILE_RELEASE, FROM_PEER, handle_op },
-	{ MSG_FILE_READ, FROM_PEER, handle_op },
-	{ MSG_FILE_WRITE, FROM_PEER, handle_op },
-	{ MSG_FILE_FSYNC, FROM_PEER, handle_op },
+	{ MSG_FILE_RELEASE, ANYBODY, handle_op },
+	{ MSG_FILE_READ, ANYBODY, handle_op },
+	{ MSG_FILE_WRITE, ANYBODY, handle_op },
+	{ MSG_FILE_FSYNC, ANYBODY, handle_op },
 	{ MSG_FILE_FSYNCDIR, FROM_PEER, handle_op },
 	{ MSG_FILE_SYNCFS, FROM_PEER, handle_op },
 	{ MSG_FILE_READDIR, FROM_PEER, handle_op },

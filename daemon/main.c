@@ -21,6 +21,7 @@
 #include "client.h"
 #include "doctor.h"
 #include "exports.h"
+#include "file_relay.h"
 #include "home.h"
 #include "identity.h"
 #include "jobs.h"
@@ -319,6 +320,9 @@ static int build(struct daemon *d, const struct options *o, struct failure *f)
 	policy_serve(n);
 	audit_serve(n);
 	n->doctor = doctor_new(n);
+	n->file_relay = file_relay_new(n);
+	if (!n->file_relay)
+		return failure_set(f, -ENOMEM, "virgod", NULL, "out of memory");
 	ret = exports_new(&n->exports, n, f);
 	if (ret)
 		return ret;
@@ -356,6 +360,7 @@ static void dismantle(struct daemon *d)
 	replica_free(n->replica);
 	home_free(n->home, n);
 	peers_free(n->peers);
+	file_relay_free(n->file_relay);
 	audit_serve_end(n);
 	services_free(n->services);
 	if (n->loop)

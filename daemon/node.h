@@ -12,6 +12,7 @@
 
 struct announce;
 struct authority;
+struct file_relay;
 struct home;
 struct listeners;
 struct renewal;
@@ -39,6 +40,7 @@ struct node {
 	struct peers *peers; /* peers.h: connections to other nodes */
 	struct jobs *jobs; /* jobs.h */
 	struct exports *exports; /* exports.h: the file service */
+	struct file_relay *file_relay; /* file_relay.h: files of other nodes */
 	struct audit *audit; /* audit.h */
 	struct doctor *doctor; /* doctor.h: examines nodes on request */
 	struct offload *audit_thread; /* offload.h: reads the audit log */

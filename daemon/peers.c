@@ -55,6 +55,7 @@ struct peer {
 	char name[NODE_NAME_MAX + 1];
 	enum tls_class class;
 	enum peer_state state;
+	u64 epoch;
 	struct conn *conn;
 	struct call *calls;
 	struct address address[ADDRESS_MAX];
@@ -73,6 +74,7 @@ struct peers {
 	struct peer *list;
 	struct call *bucket[BUCKETS];
 	u64 tag;
+	u64 epochs;
 	int lookups; /* threads that will still post */
 };
 
@@ -153,12 +155,32 @@ static void give_up(struct peer *p)
 	loop_defer(p->all->node->loop, &p->give_up);
 }
 
+/* The calls of @p, the newest of which is first, in order of their making. */
+static void reverse_calls(struct peer *p)
+{
+	struct call *list = p->calls;
+
+	p->calls = NULL;
+	while (list) {
+		struct call *call = list;
+
+		list = call->next_of_peer;
+		call->next_of_peer = p->calls;
+		call->prev_of_peer = &p->calls;
+		if (p->calls)
+			p->calls->prev_of_peer = &call->next_of_peer;
+		p->calls = call;
+	}
+}
+
 static void peer_opened(struct conn *c)
 {
 	struct peer *p = conn_arg(c);
 	struct call *call;
 
 	p->state = UP;
+	p->epoch = ++p->all->epochs;
+	reverse_calls(p);
 	for (call = p->calls; call; call = call->next_of_peer) {
 		while (call->held) {
 			struct held *h = call->held;
@@ -340,6 +362,17 @@ static struct peer *peer_find(struct peers *all, const char *name,
 		if (p->class == class && !strcmp(p->name, name))
 			break;
 	return p;
+}
+
+u64 peers_epoch(const struct peers *all, const char *name,
+		enum tls_class class)
+{
+	const struct peer *p;
+
+	for (p = all->list; p; p = p->next)
+		if (p->class == class && !strcmp(p->name, name))
+			return p->state == UP ? p->epoch : 0;
+	return 0;
 }
 
 static struct peer *peer_get(struct peers *all, const char *name,

@@ -41,6 +41,9 @@ int peers_send(struct peers *p, u64 tag, const struct frame *f,
 size_t peers_queued(struct peers *p, u64 tag);
 /* Forgets exchange @tag: its reply function will not run again. */
 void peers_forget(struct peers *p, u64 tag);
+/* A number that every connection made gets anew; 0 while @name is not connected.
+ */
+u64 peers_epoch(const struct peers *p, const char *name, enum tls_class class);
 /* Closes every connection to @name, for instance because it was removed. */
 void peers_cut(struct peers *p, const char *name, const struct failure *why);
 /* Smoothed round trip to @name in microseconds; 0 while unknown. */

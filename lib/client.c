@@ -271,12 +271,19 @@ int client_open(struct client **out, const char *state, struct failure *f)
 int client_call(struct client *c, u16 type, const void *payload, size_t len,
 		u16 want, struct span *reply, struct failure *f)
 {
+	return client_call_with(c, type, payload, len, NULL, 0, want, reply, f);
+}
+
+int client_call_with(struct client *c, u16 type, const void *head,
+		     size_t head_len, const void *body, size_t body_len,
+		     u16 want, struct span *reply, struct failure *f)
+{
 	struct frame frame = { .type = type, .tag = client_tag(c) };
 	const u64 tag = frame.tag;
 	const u8 *p;
 	int ret;
 
-	ret = client_send(c, &frame, payload, len, NULL, 0);
+	ret = client_send(c, &frame, head, head_len, body, body_len);
 	do {
 		if (!ret)
 			ret = client_recv(c, &frame, &p);

@@ -38,5 +38,9 @@ bool client_pending(const struct client *c);
  */
 int client_call(struct client *c, u16 type, const void *payload, size_t len,
 		u16 want, struct span *reply, struct failure *f);
+/* The same with a payload in two parts. */
+int client_call_with(struct client *c, u16 type, const void *head,
+		     size_t head_len, const void *body, size_t body_len,
+		     u16 want, struct span *reply, struct failure *f);
 
 #endif

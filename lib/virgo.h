@@ -233,13 +233,39 @@ ssize_t virgo_nodes(struct virgo_node *nodes, size_t count, size_t size);
 int virgo_choose(const char *policy, const char *candidates, char *node,
 		 size_t size);
 
-/* --- any descriptor --- */
+/* --- files --- */
 
-/* Of a job: its stdout and stdin. */
+/*
+ * Opens a file on a volume, which needs not be mounted: "volume:/path" or
+ * "/virgo/volume/path". @flags as for open(2): O_RDONLY, O_WRONLY, O_RDWR with
+ * O_CREAT, O_EXCL, O_TRUNC, O_APPEND, O_SYNC, O_DSYNC, O_NOFOLLOW; others but
+ * O_CLOEXEC and O_LARGEFILE are EINVAL. @mode: of a new file, less the caller's
+ * umask. Errors as open(2); EXDEV: a symbolic link leads out of the volume;
+ * EOPNOTSUPP: a volume that only a mount can show.
+ */
+int virgo_open(const char *path, int flags, mode_t mode);
+
+/* As read(2) and write(2), at the descriptor's own position (write: of all bytes
+ * unless there is no room); on a job, its stdout and stdin.
+ */
 ssize_t virgo_read(int fd, void *buf, size_t len);
 ssize_t virgo_write(int fd, const void *buf, size_t len);
 
-/* Ends the descriptor, and the job unless it is detached. */
+/* As pread(2), pwrite(2), lseek(2), fsync(2) and ftruncate(2); files only
+ * (ESPIPE on a job). EIO from fsync also when the server's machine was restarted
+ * since the bytes were written; ESTALE: the server does not know the file any
+ * more, open it again. Signals do not interrupt these calls; a node that does not
+ * answer is given up after seconds.
+ */
+ssize_t virgo_pread(int fd, void *buf, size_t len, int64_t offset);
+ssize_t virgo_pwrite(int fd, const void *buf, size_t len, int64_t offset);
+int64_t virgo_lseek(int fd, int64_t offset, int whence);
+int virgo_fsync(int fd);
+int virgo_ftruncate(int fd, int64_t size);
+
+/* Ends the descriptor, and the job unless it is detached. For a file, what was
+ * written is at the server.
+ */
 int virgo_close(int fd);
 
 #pragma GCC visibility pop

@@ -12,6 +12,9 @@
         job.stdin.close()
         print(job.stdout.read())
 
+    with virgo.open("beta:/notes.txt", "w") as file:
+        file.write("a file of beta's volume, without a mount\n")
+
 Whatever fails raises virgo.Error, an OSError (FileNotFoundError and so on where
 errno says so) whose text says what failed, where, and what to try. A thread that
 waits in one of these calls lets the others run.
@@ -28,7 +31,7 @@ import subprocess
 import sys
 
 __all__ = ["Error", "Job", "Node", "Result", "attach", "choose", "kill", "nodes",
-           "run", "set_state", "version"]
+           "open", "run", "set_state", "version"]
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 
@@ -105,6 +108,14 @@ def _load():
         "virgo_job_kill": (number, text, u64, number),
         "virgo_nodes": (big, ctypes.POINTER(_Node), size, size),
         "virgo_choose": (number, text, text, any_, size),
+        "virgo_open": (number, text, number, ctypes.c_uint),
+        "virgo_read": (big, number, any_, size),
+        "virgo_write": (big, number, any_, size),
+        "virgo_pread": (big, number, any_, size, ctypes.c_int64),
+        "virgo_pwrite": (big, number, any_, size, ctypes.c_int64),
+        "virgo_lseek": (ctypes.c_int64, number, ctypes.c_int64, number),
+        "virgo_fsync": (number, number),
+        "virgo_ftruncate": (number, number, ctypes.c_int64),
         "virgo_close": (number, number),
     }
     for name, (result, *arguments) in table.items():
@@ -496,3 +507,106 @@ def run(argv, *, input=None, capture_output=False, check=False, text=None,
     if check:
         done.check_returncode()
     return done
+
+
+class File(io.RawIOBase):
+    """An open file of a volume, unbuffered; open() gives buffered ones."""
+
+    def __init__(self, path, flags=os.O_RDONLY, mode=0o666):
+        self._fd = -1
+        self._flags = flags & os.O_ACCMODE
+        self.name = path
+        self._fd = _call(_lib.virgo_open, os.fsencode(path), flags, mode)
+
+    def close(self):
+        super().close()
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            _call(_lib.virgo_close, fd)
+
+    def _open_fd(self):
+        if self._fd < 0:
+            raise ValueError("I/O operation on closed file")
+        return self._fd
+
+    def readable(self):
+        return self._flags != os.O_WRONLY
+
+    def writable(self):
+        return self._flags != os.O_RDONLY
+
+    def seekable(self):
+        return True
+
+    def readinto(self, buffer):
+        address, length, kept = _view(buffer)
+        try:
+            return _call(_lib.virgo_read, self._open_fd(), address, length)
+        finally:
+            del kept
+
+    def write(self, data):
+        address, length, kept = _view(data)
+        try:
+            return _call(_lib.virgo_write, self._open_fd(), address, length)
+        finally:
+            del kept
+
+    def pread(self, size, offset):
+        """Bytes at an offset; the position stays."""
+        buffer = ctypes.create_string_buffer(size)
+        have = _call(_lib.virgo_pread, self._open_fd(), buffer, size, offset)
+        return buffer.raw[:have]
+
+    def pwrite(self, data, offset):
+        address, length, kept = _view(data)
+        try:
+            return _call(_lib.virgo_pwrite, self._open_fd(), address, length,
+                         offset)
+        finally:
+            del kept
+
+    def seek(self, offset, whence=io.SEEK_SET):
+        return _call(_lib.virgo_lseek, self._open_fd(), offset, whence)
+
+    def tell(self):
+        return self.seek(0, io.SEEK_CUR)
+
+    def truncate(self, size=None):
+        size = self.tell() if size is None else size
+        _call(_lib.virgo_ftruncate, self._open_fd(), size)
+        return size
+
+    def sync(self):
+        """Makes what was written durable, as os.fsync()."""
+        _call(_lib.virgo_fsync, self._open_fd())
+
+
+def open(path, mode="r", buffering=-1, encoding=None, errors=None, newline=None):
+    """Opens "volume:/path" or "/virgo/volume/path" as the built-in open() would.
+
+    The volume needs not be mounted.
+    """
+    kinds = set(mode)
+    if len(kinds) != len(mode) or kinds - set("rwxabt+") or \
+            len(kinds & set("rwxa")) != 1 or {"b", "t"} <= kinds:
+        raise ValueError(f"invalid mode: {mode!r}")
+    flags = {"r": 0, "w": os.O_CREAT | os.O_TRUNC, "x": os.O_CREAT | os.O_EXCL,
+             "a": os.O_CREAT | os.O_APPEND}[(kinds & set("rwxa")).pop()]
+    flags |= os.O_RDWR if "+" in kinds else \
+        os.O_RDONLY if "r" in kinds else os.O_WRONLY
+    if buffering == 0 and "b" not in kinds:
+        raise ValueError("text cannot be unbuffered")
+    raw = File(path, flags)
+    if buffering == 0:
+        return raw
+    size = buffering if buffering > 1 else _PIECE
+    if "+" in kinds:
+        file = io.BufferedRandom(raw, size)
+    elif "r" in kinds:
+        file = io.BufferedReader(raw, size)
+    else:
+        file = io.BufferedWriter(raw, size)
+    if "b" in kinds:
+        return file
+    return io.TextIOWrapper(file, encoding, errors, newline, buffering == 1)
