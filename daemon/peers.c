@@ -222,6 +222,9 @@ static void peer_closed(struct conn *c, const struct failure *why)
 		snprintf(p->why.what, sizeof(p->why.what),
 			 "the connection was closed");
 	snprintf(p->why.object, sizeof(p->why.object), "%s", p->name);
+	if (!p->why.remedy[0] && p->state == DIALLING && p->why.code != -EACCES)
+		snprintf(p->why.remedy, sizeof(p->why.remedy),
+			 "virgo doctor %s", p->name);
 	/* A refusal is the same at every address of the node. */
 	if (p->state == DIALLING && p->next_address < p->addresses &&
 	    p->why.code != -EACCES) {

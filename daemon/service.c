@@ -99,6 +99,17 @@ static unsigned int from_of(const struct conn *c, uid_t *uid, const char **peer)
 	return FROM_PEER;
 }
 
+/* "node change" for NODE_CHANGE, as people say it. */
+static const char *spoken(const char *name, char out[64])
+{
+	size_t i;
+
+	for (i = 0; name && name[i] && i < 63; i++)
+		out[i] = name[i] == '_' ? ' ' : (char)(name[i] | 0x20);
+	out[i] = '\0';
+	return i ? out : "request";
+}
+
 void service_dispatch(struct node *n, struct conn *c, const struct frame *f,
 		      const u8 *payload)
 {
@@ -110,14 +121,15 @@ void service_dispatch(struct node *n, struct conn *c, const struct frame *f,
 			     .frame = f,
 			     .payload = payload };
 	unsigned int from = from_of(c, &r.uid, &r.peer);
-	const char *name = wire_name(f->type);
+	char name[64];
 
+	spoken(wire_name(f->type), name);
 	r.from = from & FROM_ROOT ? FROM_ROOT : (enum service_from)from;
 	/* Errors about nothing we asked must not be answered with errors. */
 	if (f->flags & FRAME_REPLY)
 		return;
 	if (!s)
-		request_fail(&r, -EOPNOTSUPP, name ? name : "request",
+		request_fail(&r, -EOPNOTSUPP, name,
 			     "install the same version on all nodes",
 			     "this node does not know message %u", f->type);
 	else if (!(s->from & from))

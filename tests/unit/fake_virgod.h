@@ -211,11 +211,13 @@ static void *fake_connection(void *arg)
 					 .frame_max = FRAME_MAX,
 					 .node = span_of("alpha") };
 
-	if (fake.greet) {
-		fake.greet(c);
+	fake_script *greet = __atomic_load_n(&fake.greet, __ATOMIC_ACQUIRE);
+
+	if (greet) {
+		greet(c);
 	} else if (fake_await(c, MSG_HELLO)) {
 		fake_message(c, 0, 0, HELLO, hello, &hello);
-		fake.script(c);
+		__atomic_load_n(&fake.script, __ATOMIC_ACQUIRE)(c);
 	}
 	free(c->payload);
 	close(c->fd);
@@ -241,12 +243,18 @@ static void *fake_accept(void *arg)
 	}
 }
 
+/* Connections get @greet instead of a HELLO and a script; NULL: no more. */
+static inline void fake_greeting(fake_script *greet)
+{
+	__atomic_store_n(&fake.greet, greet, __ATOMIC_RELEASE);
+}
+
 /* Serves connections with @script from now on; virgo_* functions find it. */
 static void fake_virgod(fake_script *script)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 
-	fake.script = script;
+	__atomic_store_n(&fake.script, script, __ATOMIC_RELEASE);
 	if (fake.dir[0])
 		return;
 	snprintf(fake.dir, sizeof(fake.dir), "/tmp/virgo-fake.XXXXXX");

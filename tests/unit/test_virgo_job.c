@@ -834,11 +834,11 @@ static void dies_greeted(struct fake_conn *c)
 
 Test(virgo_job, death_before_the_start)
 {
-	fake.greet = dies;
+	fake_greeting(dies);
 	fake_virgod(NULL);
 	cr_assert_eq(start_with(0), -1);
 	cr_assert_eq(errno, ECONNRESET);
-	fake.greet = NULL;
+	fake_greeting(NULL);
 	fake_virgod(dies);
 	cr_assert_eq(start_with(0), -1);
 	cr_assert_eq(errno, ECONNRESET, "%s", virgo_strerror());
