@@ -91,7 +91,7 @@ enum job_reason { /* JOB_EXIT.reason; status is what a shell would show */
 
 enum {
 	JOB_STREAMS = 3,
-	JOB_WINDOW_MAX = 1 << 20, /* no stream's window grows beyond */
+	JOB_WINDOW_MAX = 2 << 20, /* no stream's window grows beyond */
 	JOB_UMASK_DEFAULT = 0xffff, /* JOB_START.umask: the node's own */
 	JOB_BLOB_PIECE = 256 << 10, /* most data in one BLOB_PUT */
 	JOB_BLOB_HASH = 32, /* SHA-256 */

@@ -62,7 +62,7 @@ struct jobs {
 };
 
 enum {
-	JOB_READ_BYTES = 128 << 10,
+	JOB_READ_BYTES = 256 << 10,
 	JOB_WINDOW_IN = 256 << 10, /* of stdin */
 	JOB_WINDOW_LEAST = 16 << 10,
 	JOB_BUDGET = 64 << 20, /* what all streams together may buffer */

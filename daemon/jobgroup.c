@@ -123,9 +123,10 @@ static void clear_folder(const char *name)
 	unlinkat(own.parent_fd, name, AT_REMOVEDIR);
 }
 
-static void clear_dead(void)
+void jobgroup_sweep(void)
 {
-	int fd = openat(own.parent_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = own.parent_fd < 0 ? -1 :
+		 openat(own.parent_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
 	struct dirent *e;
 
@@ -258,7 +259,7 @@ void jobgroup_open(bool avoid)
 	if (own.parent_fd < 0)
 		return;
 	snprintf(own.name, sizeof(own.name), "virgo-%d", getpid());
-	clear_dead();
+	jobgroup_sweep();
 	if (mkdirat(own.parent_fd, own.name, 0755) && errno != EEXIST)
 		return;
 	own.dir_fd = openat(own.parent_fd, own.name,

@@ -33,6 +33,10 @@ struct jobgroup {
  * other way). Always succeeds; without cgroups it says so by jobgroup_cgroups().
  */
 void jobgroup_open(bool avoid);
+/* Clears again what dead ones left: one that has just been killed may still have
+ * held its lock when jobgroup_open() looked.
+ */
+void jobgroup_sweep(void);
 /* Removes the folder; groups that still hold processes stay. */
 void jobgroup_close(void);
 bool jobgroup_cgroups(void);

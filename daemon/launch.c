@@ -81,12 +81,19 @@ static void set_limits(const struct launch *l)
 	u16 mask = l->start->umask;
 
 	limit(RLIMIT_NOFILE, l->nofile_soft, l->nofile_hard);
+	umask(mask == JOB_UMASK_DEFAULT ? UMASK_HERE : mask & 0777);
+}
+
+/* Last of all, for they hold for this process too: a smaller address space than
+ * it has, or more processes of the user than allowed, would stop it here.
+ */
+static void set_job_limits(const struct launch *l)
+{
 	if (l->rlimits.memory_bytes)
 		limit(RLIMIT_AS, l->rlimits.memory_bytes,
 		      l->rlimits.memory_bytes);
 	if (l->rlimits.pids)
 		limit(RLIMIT_NPROC, l->rlimits.pids, l->rlimits.pids);
-	umask(mask == JOB_UMASK_DEFAULT ? UMASK_HERE : mask & 0777);
 }
 
 static void become(const struct account *a)
@@ -250,6 +257,7 @@ void launch_child(const struct launch *l)
 	become(l->account);
 	unblock_signals();
 	set_directory(l);
+	set_job_limits(l);
 	error = l->blob_fd >= 0 ? exec_blob(argv) : exec_by_path(argv);
 	fail(STAGE_EXEC, error);
 }

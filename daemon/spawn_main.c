@@ -41,6 +41,8 @@ enum {
 	RECHECK_FIRST_US = 100,
 	RECHECK_MOST_US = 20000,
 	GIVE_UP_US = 5000000,
+	SWEEP_US = 300000,
+	SWEEPS = 8,
 };
 
 enum job_state { WAITING, STARTING, RUNNING, ENDING };
@@ -74,6 +76,8 @@ static struct {
 	struct accounts *accounts;
 	struct watch virgod;
 	struct watch signals;
+	struct timer sweep;
+	int sweeps; /* left to do */
 	bool orphan; /* virgod is gone */
 	struct rlimit nofile; /* what jobs get */
 	struct job *by_id[BUCKETS];
@@ -628,6 +632,13 @@ static void signals_ready(struct watch *w, u32 events)
 		virgod_gone();
 }
 
+static void sweep_fired(struct timer *t)
+{
+	jobgroup_sweep();
+	if (--spawn.sweeps)
+		loop_arm(spawn.loop, t, SWEEP_US);
+}
+
 static void raise_nofile(void)
 {
 	struct rlimit r;
@@ -694,7 +705,11 @@ int main(int argc, char **argv)
 		log_error("cannot start: %s", strerror(errno));
 		return 1;
 	}
+	spawn.sweeps = SWEEPS;
+	spawn.sweep.fire = sweep_fired;
+	loop_arm(spawn.loop, &spawn.sweep, SWEEP_US);
 	loop_run(spawn.loop);
+	loop_disarm(spawn.loop, &spawn.sweep);
 	loop_unwatch(spawn.loop, &spawn.signals);
 	accounts_free(spawn.accounts);
 	jobgroup_close();

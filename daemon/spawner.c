@@ -21,7 +21,7 @@
 enum {
 	HELPER_FD = 3, /* where the helper expects its socket */
 	SOCKET_BYTES = 4 << 20,
-	RESTART_US = 500000,
+	RESTART_US = 500000, /* after one that did not live as long */
 	EVENT_BYTES = sizeof(struct spawn_message) + SPAWN_TEXT_MAX,
 };
 
@@ -41,6 +41,8 @@ struct spawner {
 	const struct spawner_ops *ops;
 	void *arg;
 	pid_t pid;
+	u64 started_us;
+	pid_t gone; /* an earlier one, not yet waited for */
 	struct watch socket; /* fd -1: no helper */
 	struct pending *first;
 	struct pending **last;
@@ -229,6 +231,7 @@ static int start_helper(struct spawner *s)
 	posix_spawnattr_destroy(&attr);
 	close(fds[1]);
 	s->socket = (struct watch){ .fd = fds[0], .ready = socket_ready };
+	s->started_us = loop_clock_us();
 	if (!ret)
 		ret = loop_watch(s->loop, &s->socket, EPOLLIN);
 	if (ret) {
@@ -255,27 +258,40 @@ static void close_helper(struct spawner *s)
 	s->last = &s->first;
 }
 
-static void restart_fired(struct timer *t)
+static void restart(struct spawner *s)
 {
-	struct spawner *s = (void *)((u8 *)t - offsetof(struct spawner,
-							restart));
-	int ret;
+	int ret = start_helper(s);
 
-	if (s->pid > 0)
-		waitpid(s->pid, NULL, WNOHANG);
-	ret = start_helper(s);
 	if (ret) {
 		log_error("cannot start %s: %s", s->program, strerror(-ret));
 		loop_arm(s->loop, &s->restart, RESTART_US);
 	}
 }
 
+/* Its socket ends before it can be waited for, so that is done here too. */
+static void restart_fired(struct timer *t)
+{
+	struct spawner *s = (void *)((u8 *)t - offsetof(struct spawner,
+							restart));
+
+	if (s->gone > 0)
+		waitpid(s->gone, NULL, WNOHANG);
+	s->gone = 0;
+	if (s->socket.fd < 0)
+		restart(s);
+}
+
 static void helper_ended(struct spawner *s)
 {
+	bool lived = loop_clock_us() - s->started_us > RESTART_US;
+
 	log_error("virgo-spawn ended; starting it again");
+	s->gone = s->pid;
 	close_helper(s);
 	s->ops->lost(s->arg);
 	loop_arm(s->loop, &s->restart, RESTART_US);
+	if (lived)
+		restart(s);
 }
 
 int spawner_new(struct spawner **out, struct loop *l, const char *program,

@@ -35,6 +35,7 @@ enum {
 	FINISH_US = 2000000,
 	HEARTBEAT_US = 500000,
 	READS_PER_WAKE = 4, /* then others get their turn */
+	LOCAL_SOCKET_BYTES = 1 << 20,
 };
 
 enum conn_state { CONNECTING, HANDSHAKE, HELLO, OPEN, CLOSED };
@@ -743,7 +744,7 @@ struct conn *conn_accept(struct loop *l, int fd, struct tls_identity *id,
 {
 	struct conn *c = conn_new(l, fd, local, ops, arg);
 	socklen_t len = sizeof(c->ucred);
-	int one = 1;
+	int one = 1, local_bytes = LOCAL_SOCKET_BYTES;
 	struct tls_io io;
 
 	if (!c)
@@ -757,6 +758,9 @@ struct conn *conn_accept(struct loop *l, int fd, struct tls_identity *id,
 	} else {
 		if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c->ucred, &len))
 			goto fail;
+		/* Few switches between two fast programs. */
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &local_bytes,
+			   sizeof(local_bytes));
 		c->state = HELLO;
 	}
 	if (start(c, EPOLLIN))
