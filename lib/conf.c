@@ -8,16 +8,10 @@
  */
 #include "conf.h"
 
-#include <fcntl.h>
-#include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "client.h"
 #include "conf_parts.h"
-#include "where.h"
 
 enum { ROWS_MAX = 96, PAIRS_MAX = 1024, LEGACY_MAX = 16 };
 
@@ -537,97 +531,6 @@ void conf_free(void *values)
 
 	conf_memory_free(*m);
 	*m = NULL;
-}
-
-/* The file's bytes, one more than allowed at most; a negative errno. */
-static ssize_t slurp(int fd, char *text)
-{
-	size_t len = 0;
-	ssize_t n;
-
-	do {
-		n = read(fd, text + len, CONF_FILE_MAX + 1 - len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		len += (size_t)n;
-	} while (n && len <= CONF_FILE_MAX);
-	return (ssize_t)len;
-}
-
-static ssize_t load(const char *path, char *text)
-{
-	/* Not to wait for the writer of a FIFO. */
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	ssize_t len = -errno;
-	struct stat st;
-
-	if (fd < 0)
-		return len;
-	if (fstat(fd, &st))
-		len = -errno;
-	else if (S_ISDIR(st.st_mode))
-		len = -EISDIR;
-	else if (!S_ISREG(st.st_mode))
-		len = -ENOTSUP;
-	else
-		len = slurp(fd, text);
-	close(fd);
-	return len;
-}
-
-int conf_read(const struct conf_schema *s, const char *path, void *out,
-	      struct conf_report *report)
-{
-	struct reader r = { .report = report };
-	char *text = malloc(CONF_FILE_MAX + 1);
-	ssize_t len = text ? load(path, text) : -ENOMEM;
-	int ret;
-
-	if (len >= 0) {
-		ret = conf_parse(s, path, text, (size_t)len, out, report);
-	} else {
-		ret = (int)len;
-		report_begin(report, path);
-		error(&r, ret == -EACCES ? "run it as root" : NULL,
-		      "cannot read it: %s", ret == -ENOTSUP ?
-		      "not a regular file" : strerror(-ret));
-	}
-	free(text);
-	return ret;
-}
-
-void conf_standard_path(const struct conf_schema *s, const char *state,
-			const char *conf_dir, char *out)
-{
-	char dir[PATH_MAX - 64];
-
-	if (!state)
-		state = getenv("VIRGO_STATE");
-	if (!state)
-		state = VIRGO_DEFAULT_STATE;
-	where_conf_dir(conf_dir, state, dir, sizeof(dir));
-	snprintf(out, PATH_MAX, "%s/%s", dir, s->file);
-}
-
-int conf_load(const struct conf_schema *s, const char *state,
-	      const char *conf_dir, void *out, struct failure *f)
-{
-	struct conf_report *report = malloc(sizeof(*report));
-	char path[PATH_MAX];
-	int ret;
-
-	if (!report)
-		return failure_set(f, -ENOMEM, s->file, NULL, "out of memory");
-	conf_standard_path(s, state, conf_dir, path);
-	ret = conf_read(s, path, out, report);
-	if (ret == -ENOENT)
-		ret = conf_parse(s, path, "", 0, out, report);
-	if (ret)
-		conf_report_failure(report, ret, f);
-	free(report);
-	return ret;
 }
 
 const struct conf_pair *conf_map_find(const struct conf_map *m,
