@@ -393,13 +393,26 @@ static struct handover *handover_new(struct node *n)
 	return o;
 }
 
-/* Root gives up a handover whose heir never answered. */
+/* Root gives up a handover whose heir never answered. What was offered to it may
+ * still reach it; so this home goes beyond the epoch it offered, and the heir,
+ * should it take over late, finds itself replaced.
+ */
 static void handover_give_up(struct request *r)
 {
-	struct home *h = r->node->home;
+	struct node *n = r->node;
+	struct home *h = n->home;
+	struct catalog_edit *e = catalog_edit(n->catalog);
 	struct failure f;
 
-	if (set_heir(r->node, "", &f)) {
+	if (e) {
+		struct catalog_head *head = catalog_edit_head(e);
+
+		catalog_sign_home(n->authority, head, head->self,
+				  head->epoch + 2);
+		head->change = head->epoch << EPOCH_SHIFT;
+		head->heir[0] = '\0';
+	}
+	if (catalog_commit(e, &f)) {
 		request_fail_with(r, &f);
 		return;
 	}

@@ -6,14 +6,14 @@
 net_up alpha beta gamma delta
 for node in alpha beta gamma; do
 	on "$node" mkdir -p /etc/virgo
-	on "$node" bash -c 'printf "[cloud]\ncertificate_life = 40s\n" \
+	on "$node" bash -c 'printf "[cloud]\ncertificate_life = 90s\n" \
 		> /etc/virgo/virgo_cloud.conf'
 done
 on alpha virgo init alpha > "$NET_DIR/init.log"
 node_start alpha
 node_join beta alpha
 node_join gamma alpha
-wait_for 10 net_sees beta alpha gamma
+wait_for 40 net_sees beta alpha gamma
 on gamma useradd -m ann
 on beta useradd -m ann
 
@@ -32,7 +32,7 @@ cp "$NET_DIR/passphrase" "$(state_of beta)/"
 
 step "a node joins that the backup does not know"
 node_join delta alpha
-wait_for 10 net_sees beta alpha gamma delta
+wait_for 40 net_sees beta alpha gamma delta
 
 step "with the home node alive no backup is taken"
 assert_fails 1 on beta virgo node promote --backup /var/lib/virgo/cloud.backup \
@@ -62,7 +62,7 @@ promote() {
 down() {
 	quietly on beta virgo status | grep -Eq "^alpha +down"
 }
-wait_for 15 down
+wait_for 40 down
 assert_fails 1 promote wrong
 assert_match "$(cat "$NET_DIR/last.err")" "passphrase is wrong"
 
@@ -73,8 +73,8 @@ promote passphrase
 follows() {
 	quietly on "$1" virgo node list | grep -Eq "^beta +home"
 }
-wait_for 15 follows gamma
-wait_for 15 follows delta
+wait_for 40 follows gamma
+wait_for 40 follows delta
 
 step "the node that the backup did not know is there"
 assert_match "$(quietly on beta virgo node list)" "^delta |
@@ -88,7 +88,7 @@ before=$(serial)
 renewed() {
 	[ "$(serial)" != "$before" ]
 }
-wait_for 45 renewed
+wait_for 120 renewed
 
 step "the old home node comes back from its disk: it is no home any more"
 cp -a "$NET_DIR/alpha-before/." "$(state_of alpha)/"
@@ -98,7 +98,7 @@ fenced() {
 		quietly on alpha virgo node list | grep -Eq "^beta +home"
 }
 assert_fails 1 on alpha virgo invite
-wait_for 15 fenced
+wait_for 40 fenced
 assert_fails 1 on alpha virgo invite
 assert_match "$(cat "$NET_DIR/last.err")" "only root on the home node beta"
 
@@ -107,4 +107,4 @@ node_stop alpha
 find "$(state_of alpha)" -mindepth 1 -delete
 on beta virgo node remove alpha
 node_join alpha beta
-wait_for 10 net_sees gamma alpha beta delta
+wait_for 40 net_sees gamma alpha beta delta

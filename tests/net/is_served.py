@@ -7,6 +7,7 @@ ends the connection, and then says "closed"."""
 import ssl
 import struct
 import sys
+import time
 
 from frames import PING, Peer, frame
 
@@ -23,9 +24,9 @@ if "hold" in sys.argv:
     count = 0
     try:
         while peer.read(heartbeats=True):
-            # Always some request of its own under way, so never idle.
             peer.send(frame(PING, struct.pack("<Q", count), tag=9))
             count += 1
+            time.sleep(0.2)
     except OSError:
         pass
     print("closed", flush=True)

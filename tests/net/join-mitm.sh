@@ -46,7 +46,7 @@ while True:
 	c.sendall(b"220 welcome\r\n")
 	c.recv(100)
 	c.close()'
-wait_for 5 on gamma bash -c "ss -ltn | grep -q :8747"
+wait_for 30 on gamma bash -c "ss -ltn | grep -q :8747"
 misled gamma "home node"
 kill "${PID[chatter]}"
 finish chatter || true
@@ -70,7 +70,7 @@ for first in (True, False):
 		(u if a is c else c).sendall(data)
 	c.close()
 	u.close()'
-wait_for 5 on gamma bash -c "ss -ltn | grep -q :8747"
+wait_for 30 on gamma bash -c "ss -ltn | grep -q :8747"
 token=$(python3 "$NET_SRC/tests/net/token.py" "$(invite)" addresses \
 	"$(addr_of gamma):8747")
 on delta virgo join "$token" --name delta
@@ -94,7 +94,7 @@ while True:
 		if not data:
 			sys.exit()
 		(u if a is c else c).sendall(data)'
-wait_for 5 on gamma bash -c "ss -ltn | grep -q :8747"
+wait_for 30 on gamma bash -c "ss -ltn | grep -q :8747"
 good=$(invite)
 token=$(python3 "$NET_SRC/tests/net/token.py" "$good" addresses \
 	"$(addr_of gamma):8747")

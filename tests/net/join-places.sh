@@ -17,8 +17,8 @@ on alpha virgo init alpha --advertise "10.87.47.99,$(addr_of alpha)" \
 	> "$NET_DIR/init.log"
 node_start alpha
 node_join beta alpha
-wait_for 10 net_sees beta alpha
-wait_for 10 net_sees alpha beta
+wait_for 30 net_sees beta alpha
+wait_for 30 net_sees alpha beta
 
 step "IPv6 only, another port"
 restart --advertise "$(addr6_of alpha)" --port 9000
@@ -31,7 +31,7 @@ node_stop gamma
 on gamma rm -rf /var/lib/virgo/identity
 restart --advertise alpha
 node_join gamma alpha
-wait_for 10 net_sees gamma alpha
+wait_for 30 net_sees gamma alpha
 
 step "a name that cannot be resolved"
 token=$(quietly on alpha virgo invite)
@@ -58,7 +58,7 @@ start squatter alpha python3 -c '
 import socket, time
 s = socket.create_server(("", 8747))
 time.sleep(1000)'
-wait_for 5 on alpha bash -c "ss -ltn | grep -q :8747"
+wait_for 30 on alpha bash -c "ss -ltn | grep -q :8747"
 assert_fails 1 on alpha virgod
 assert_match "$(cat "$NET_DIR/last.err")" "8747.*in use.*Try: .*--port"
 
@@ -85,8 +85,8 @@ moved() {
 	quietly on "$1" virgo node list |
 		grep -q "delta:8747,\[fd87:47::4\]:8747"
 }
-wait_for 10 moved alpha
-wait_for 10 moved delta
+wait_for 30 moved alpha
+wait_for 30 moved delta
 node_stop alpha
 on alpha bash -c "printf '[node]\nadvertise = alpha\n' \
 	> /etc/virgo/virgo_cloud.conf"
@@ -94,4 +94,4 @@ node_start alpha
 home_moved() {
 	quietly on delta virgo node list | grep -Eq "home .* alpha:8747\$"
 }
-wait_for 15 home_moved
+wait_for 30 home_moved

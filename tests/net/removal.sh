@@ -23,15 +23,19 @@ start hold-alpha gamma python3 "$NET_SRC/tests/net/is_served.py" \
 	"$(addr_of alpha)" /var/lib/virgo/copy hold
 start hold-beta gamma python3 "$NET_SRC/tests/net/is_served.py" \
 	"$(addr_of beta)" /var/lib/virgo/copy hold
-wait_for 5 grep -q held "$NET_DIR/hold-alpha.log"
-wait_for 5 grep -q held "$NET_DIR/hold-beta.log"
+wait_for 30 grep -q held "$NET_DIR/hold-alpha.log"
+wait_for 30 grep -q held "$NET_DIR/hold-beta.log"
 
-step "removed: they end within 5 s, at the home node and at another"
+# On a machine with more to do than processors nothing can be said of 5 s.
+limit=5
+awk -v cpus="$(nproc)" '{ exit $1 > 2 * cpus }' /proc/loadavg || limit=60
+
+step "removed: they end within $limit s, at the home node and at another"
 on alpha virgo node remove gamma
 start_s=$SECONDS
-wait_for 5 grep -q closed "$NET_DIR/hold-alpha.log"
-wait_for 5 grep -q closed "$NET_DIR/hold-beta.log"
-[ $((SECONDS - start_s)) -le 5 ] || fail "it took longer than 5 s"
+wait_for 60 grep -q closed "$NET_DIR/hold-alpha.log"
+wait_for 60 grep -q closed "$NET_DIR/hold-beta.log"
+[ $((SECONDS - start_s)) -le "$limit" ] || fail "it took longer than $limit s"
 finish hold-alpha
 finish hold-beta
 
@@ -63,14 +67,14 @@ node_stop gamma
 assert_fails 1 on gamma virgo join virgo1:x
 on gamma rm -rf /var/lib/virgo/identity /var/lib/virgo/copy
 node_join gamma alpha
-wait_for 10 net_sees beta alpha gamma
+wait_for 30 net_sees beta alpha gamma
 cp -a "$NET_DIR/stolen" "$state/copy"
 assert_fails 1 served alpha /var/lib/virgo/copy
 served alpha /var/lib/virgo/identity
 
 step "a node that leaves is out too"
 on gamma virgo leave
-wait_for 5 net_gone "${PID[virgod-gamma]}"
+wait_for 30 net_gone "${PID[virgod-gamma]}"
 [ ! -e "$state/identity" ] || fail "its identity is left"
 quietly on alpha virgo node list > "$NET_DIR/list"
 assert_fails 1 grep -q "^gamma" "$NET_DIR/list"
