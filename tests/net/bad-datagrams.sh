@@ -16,9 +16,9 @@ on alpha virgo init alpha > /dev/null
 node_start alpha
 node_join beta alpha
 node_join gamma alpha
-wait_for 5 sees alpha beta up
-wait_for 5 sees beta alpha up
-wait_for 5 sees beta gamma up
+wait_for 20 sees alpha beta up
+wait_for 20 sees beta alpha up
+wait_for 20 sees beta gamma up
 lines=$(cat "$NET_DIR"/virgod-*.log | wc -l)
 
 step "garbage of every length gets no answer"

@@ -27,7 +27,7 @@ idle alpha 10
 idle beta 50
 idle gamma 90
 for node in 'alpha:.* 10.0 %' 'beta:.* 50.0 %' 'gamma:.* 90.0 %'; do
-	wait_for 10 explains "$node idle"
+	wait_for 20 explains "$node idle"
 done
 
 step "10, 50 and 90 % idle: 20 of 20 single jobs go to the third"
@@ -67,10 +67,10 @@ assert_match "$(choose service alpha,nobody 0)" 'nobody: no such node$'
 
 step "a draining node gets none, one that is down neither"
 on alpha virgo node drain gamma
-wait_for 5 explains 'gamma: draining'
+wait_for 20 explains 'gamma: draining'
 assert_out 'beta 20' counted service '*' 20
 node_kill beta
-wait_for 5 explains 'beta: down'
+wait_for 20 explains 'beta: down'
 assert_out 'alpha 20' counted service '*' 20
 
 step "none left: said with the reason for each"
@@ -80,5 +80,5 @@ assert_match "$(choose fastest '*' 1)" "^none: no policy 'fastest'"
 
 step "a third as idle again, the job goes there again"
 node_start beta
-wait_for 10 explains 'beta:.* 50.0 % idle'
+wait_for 20 explains 'beta:.* 50.0 % idle'
 assert_out 'beta 20' counted service '*' 20

@@ -45,6 +45,7 @@
 # assert_out WANT CMD...      CMD succeeds and its standard output is WANT
 # assert_fails STATUS CMD...  CMD ends with STATUS; its output is kept in
 #                             $NET_DIR/last.out and last.err
+# patience MS                 MS, or four times as much on an overloaded machine
 # step TEXT, fail TEXT, skip TEXT
 #
 # Programs come from the build folder $VIRGO_BUILD, default: build in the tree.
@@ -181,6 +182,11 @@ wait_for() {
 	say "[ ] within $seconds s: $*"
 	quietly wait_until "$seconds" "$@" ||
 		fail "not within $seconds s: $*"
+}
+
+patience() {
+	awk -v ms="$1" -v cpus="$(nproc)" \
+		'{ print ($1 > 2 * cpus ? 4 * ms : ms) }' /proc/loadavg
 }
 
 assert_eq() {

@@ -34,7 +34,7 @@ on alpha virgo init alpha --advertise "$(addr6_of alpha)" > /dev/null
 node_start alpha
 join beta beta
 join gamma "10.87.47.99,$(addr6_of gamma)"
-wait_for 10 all_see_all
+wait_for 20 all_see_all
 
 step "without IPv4 at all"
 for node in alpha beta gamma; do
@@ -42,7 +42,7 @@ for node in alpha beta gamma; do
 done
 wait_for 20 all_see_all
 node_kill beta
-wait_for 4 sees alpha beta down
-wait_for 4 sees gamma beta down
+wait_for 20 sees alpha beta down
+wait_for 20 sees gamma beta down
 node_start beta
-wait_for 10 all_see_all
+wait_for 20 all_see_all

@@ -19,7 +19,7 @@ static struct node node[NODES];
 static char state[NODES][64];
 static char address[NODES][64];
 static u64 news[NODES];
-static u32 changes[NODES];
+static u32 downs[NODES], left[NODES]; /* left: down without suspicion */
 static const u8 key1[32] = "one", key2[32] = "two", other[32] = "other";
 
 static void on_news(void *arg, u64 change)
@@ -30,7 +30,10 @@ static void on_news(void *arg, u64 change)
 static void on_change(void *arg, const struct member *now, enum swim_state old)
 {
 	cr_assert_neq(now->state, old);
-	changes[(struct node *)arg - node]++;
+	if (now->state != SWIM_DOWN)
+		return;
+	downs[(struct node *)arg - node]++;
+	left[(struct node *)arg - node] += old == SWIM_UP;
 }
 
 static void begin(int i)
@@ -138,14 +141,13 @@ Test(membership, nodes_find_each_other_and_measure)
 	size_t at = 0, n = 0;
 
 	all_keys(1, key1);
-	cr_assert(within(5, all_up()));
+	cr_assert(within(20, all_up()));
 	cr_assert(within(
 		5, membership_find(node[0].membership, "beta")->round_trip_us));
 	while ((m = membership_next(node[0].membership, &at)))
 		n += m->state == SWIM_UP &&
 		     m->self == !strcmp(m->name, "alpha");
 	cr_assert_eq(n, NODES);
-	cr_assert_eq(changes[0], 2);
 	cr_assert_null(membership_find(node[0].membership, "delta"));
 }
 
@@ -156,9 +158,9 @@ Test(membership, load_and_change_numbers_travel)
 
 	membership_set_load(node[2].membership, &l);
 	all_keys(1, key1);
-	cr_assert(within(5, all_up()));
+	cr_assert(within(20, all_up()));
 	m = membership_find(node[0].membership, "gamma");
-	cr_assert(within(5, m->heard_us != 0));
+	cr_assert(within(20, m->heard_us != 0));
 	cr_assert_eq(m->load.cpus, 4);
 	cr_assert_eq(m->load.idle_ppm, 900000);
 	cr_assert_eq(m->load.load1_milli, 1230);
@@ -167,7 +169,7 @@ Test(membership, load_and_change_numbers_travel)
 	cr_assert_eq(m->load.memory_free_bytes, 3ull << 30);
 
 	membership_set_change(node[1].membership, 5ull << 40);
-	cr_assert(within(2, news[0] && news[2]));
+	cr_assert(within(20, news[0] && news[2]));
 	cr_assert_eq(news[0], 5ull << 40);
 	cr_assert_eq(news[1], 0);
 }
@@ -175,34 +177,35 @@ Test(membership, load_and_change_numbers_travel)
 Test(membership, who_leaves_is_down_at_once)
 {
 	all_keys(1, key1);
-	cr_assert(within(5, all_up()));
+	cr_assert(within(20, all_up()));
 	membership_free(node[2].membership);
 	node[2].membership = NULL;
-	cr_assert(within(1, sees(0, 2, SWIM_DOWN) && sees(1, 2, SWIM_DOWN)));
+	cr_assert(within(20, sees(0, 2, SWIM_DOWN) && sees(1, 2, SWIM_DOWN)));
+	cr_assert(left[0] && left[1]);
 }
 
 Test(membership, a_change_of_key_is_not_noticed)
 {
 	all_keys(1, key1);
-	cr_assert(within(5, all_up()));
-	changes[0] = changes[1] = 0;
+	cr_assert(within(20, all_up()));
+	downs[0] = downs[1] = 0;
 	membership_set_key(node[0].membership, 2, key2);
-	cr_assert_not(within(1, changes[0] || changes[1]));
+	cr_assert_not(within(1, downs[0] || downs[1]));
 	membership_set_key(node[1].membership, 2, key2);
-	cr_assert_not(within(1, changes[0] || changes[1]));
+	cr_assert_not(within(1, downs[0] || downs[1]));
 	membership_set_key(node[2].membership, 2, key2);
-	cr_assert_not(within(4, changes[0] || changes[1]));
+	cr_assert_not(within(4, downs[0] || downs[1]));
 	cr_assert(all_up());
 }
 
 Test(membership, a_missed_change_of_key_is_news)
 {
 	all_keys(1, key1);
-	cr_assert(within(5, all_up()));
+	cr_assert(within(20, all_up()));
 	membership_set_key(node[0].membership, 2, key2);
 	membership_set_key(node[1].membership, 2, key2);
 	news[2] = 1;
-	cr_assert(within(8, news[2] == 0));
+	cr_assert(within(20, news[2] == 0));
 }
 
 Test(membership, another_key_is_not_understood)
@@ -210,14 +213,14 @@ Test(membership, another_key_is_not_understood)
 	membership_set_key(node[0].membership, 1, key1);
 	membership_set_key(node[1].membership, 1, key1);
 	membership_set_key(node[2].membership, 1, other);
-	cr_assert(within(5, sees(0, 1, SWIM_UP)));
-	cr_assert(within(5, sees(0, 2, SWIM_DOWN) && sees(1, 2, SWIM_DOWN)));
+	cr_assert(within(20, sees(0, 1, SWIM_UP)));
+	cr_assert(within(20, sees(0, 2, SWIM_DOWN) && sees(1, 2, SWIM_DOWN)));
 }
 
 Test(membership, a_node_that_is_removed_is_forgotten)
 {
 	all_keys(1, key1);
-	cr_assert(within(5, all_up()));
+	cr_assert(within(20, all_up()));
 	membership_begin_pass(node[0].membership);
 	membership_set_node(node[0].membership, "beta", address[1], true, true);
 	membership_end_pass(node[0].membership);
@@ -238,7 +241,7 @@ Test(membership, a_host_name_is_looked_up)
 			    false, false);
 	all_keys(1, key1);
 	/* beta calls; from then on its own address is known. */
-	cr_assert(within(5, sees(0, 1, SWIM_UP)));
+	cr_assert(within(20, sees(0, 1, SWIM_UP)));
 }
 
 Test(membership, a_life_has_a_higher_number_than_the_last)
