@@ -15,7 +15,8 @@ finding() {
 }
 
 assert_finding() {
-	finding "$@" || fail "no '$3' among: $(cat "$NET_DIR/doctor.out")"
+	quietly wait_until 60 finding "$@" ||
+		fail "no '$3' among: $(cat "$NET_DIR/doctor.out")"
 }
 
 step "before there is a cloud the machine itself is examined"
@@ -30,8 +31,8 @@ on beta virgo join "$(quietly on alpha virgo invite | grep -o 'virgo1:[^ ]*')" \
 node_start beta
 on alpha useradd -m ann
 on beta useradd -m ann
-wait_for 15 on alpha virgo doctor beta
-on alpha virgo doctor
+wait_for 60 on alpha virgo doctor beta
+wait_for 60 on alpha virgo doctor
 for line in 'fuse: ok' 'port to beta: ok' 'port from beta: ok' \
 	'clock of beta: ok' 'user ann: ok'; do
 	assert_finding alpha beta "$line"
@@ -69,14 +70,14 @@ on alpha nft "add table inet kit
 	add rule inet kit in tcp dport 8747 ct state new drop"
 node_stop beta
 node_start beta
-wait_for 20 finding alpha beta "port from beta: FAIL: TCP 8747: .* Try: on alpha: sudo nft insert rule inet filter input tcp dport 8747 accept"
+wait_for 60 finding alpha beta "port from beta: FAIL: TCP 8747: .* Try: on alpha: sudo nft insert rule inet filter input tcp dport 8747 accept"
 pass_packets alpha
 
 step "fault: datagrams are blocked"
 drop_packets beta 100 udp dport 8747
-wait_for 30 finding alpha beta "port from beta: FAIL: UDP 8747: no answers come, beta is (suspect|down) here. Try: on alpha: sudo nft"
+wait_for 60 finding alpha beta "port from beta: FAIL: UDP 8747: no answers come, beta is (suspect|down) here. Try: on alpha: sudo nft"
 pass_packets beta
-wait_for 30 on alpha virgo doctor beta
+wait_for 60 on alpha virgo doctor beta
 
 step "fault: virgod is not running there"
 node_stop beta
