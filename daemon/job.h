@@ -36,7 +36,12 @@ struct exchange {
 	u64 tag;
 };
 
-enum { EXCHANGE_BUCKETS = 1024, JOB_BUCKETS = 1024 };
+enum {
+	EXCHANGE_BUCKETS = 1024,
+	JOB_BUCKETS = 1024,
+	EXCHANGES_MAX = 16384, /* under way at once; more are refused */
+	NAMINGS_MAX = 256, /* requests that wait for their user's name */
+};
 
 struct job;
 struct kept;
@@ -52,6 +57,7 @@ struct jobs {
 	u64 next_id, ids_until; /* a block of numbers, reserved on disk */
 	struct relay *relays;
 	struct naming *namings;
+	u32 naming_count;
 	struct kept *kept; /* newest first */
 	u32 kept_count;
 	int state_fd; /* STATE/jobs */
@@ -82,7 +88,9 @@ struct caller {
 	bool root; /* uid 0 of this machine */
 };
 
-/* 0, or -EEXIST when the caller uses the tag already. Takes a reference. */
+/* 0; -EEXIST when the caller uses the tag already, -EBUSY when too many are under
+ * way. Takes a reference.
+ */
 int exchange_open(struct exchange *x, const struct caller *who,
 		  const struct exchange_ops *ops);
 /* No more frames come; harmless twice. */

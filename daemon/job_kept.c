@@ -503,7 +503,7 @@ static void follow(const struct caller *who, u64 id, const char *verb,
 	f = calloc(1, sizeof(*f));
 	if (!f || exchange_open(&f->x, who, &follower_ops)) {
 		free(f);
-		caller_fail(who, -ENOMEM, verb, NULL, "out of memory");
+		caller_fail(who, -EBUSY, verb, NULL, "too much is under way");
 		return;
 	}
 	f->kept = k;

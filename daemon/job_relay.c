@@ -128,8 +128,8 @@ void relay_start(const struct caller *who, const char *name, u16 type,
 
 	if (ret) {
 		free(r);
-		caller_fail(who, ret, name, NULL, ret == -EEXIST ?
-			    "this tag is in use" : "out of memory");
+		caller_fail(who, ret, name, NULL, "too much is under way: %s",
+			    strerror(-ret));
 		return;
 	}
 	snprintf(r->node, sizeof(r->node), "%s", name);

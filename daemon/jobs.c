@@ -74,6 +74,8 @@ int exchange_open(struct exchange *x, const struct caller *who,
 
 	if (*at)
 		return -EEXIST;
+	if (who->jobs->streams >= EXCHANGES_MAX)
+		return -EBUSY;
 	*x = (struct exchange){ .jobs = who->jobs, .ops = ops, .tag = who->tag,
 				.conn = conn_get(who->conn) };
 	*at = x;
@@ -407,6 +409,7 @@ static void naming_gone(struct exchange *x)
 	while (*at != n)
 		at = &(*at)->next;
 	*at = n->next;
+	x->jobs->naming_count--;
 	free(n);
 }
 
@@ -422,14 +425,17 @@ static void ask_name(const struct caller *who, uid_t uid,
 		     const struct request *r)
 {
 	size_t len = r->frame->length;
-	struct naming *n = malloc(sizeof(*n) + len);
+	struct naming *n = NULL;
 
+	if (who->jobs->naming_count < NAMINGS_MAX)
+		n = malloc(sizeof(*n) + len);
 	if (!n || exchange_open(&n->x, who, &naming_ops)) {
 		free(n);
-		caller_fail(who, -ENOMEM, "run", NULL, "out of memory, or a tag "
-			    "used twice");
+		caller_fail(who, -EBUSY, "run", "once more",
+			    "too much is under way");
 		return;
 	}
+	who->jobs->naming_count++;
 	n->uid = uid;
 	n->type = r->frame->type;
 	n->len = len;
@@ -478,6 +484,7 @@ void jobs_name_known(struct jobs *js, u32 uid, const char *name)
 			caller_fail(&who, -ENOENT, "run", "create the account",
 				    "your user id %u has no name here", uid);
 		conn_put(who.conn);
+		js->naming_count--;
 		free(n);
 	}
 }
