@@ -514,8 +514,8 @@ static void handle_attach(struct request *r)
 /* [allow] is for files too. [idmap] is not: names of owners go both ways. */
 static void judge_user(struct node *n, const char *node, struct fsuser *u)
 {
-	/* Who has no name there. */
-	const char *name = *fsuser_name(u) ? fsuser_name(u) : "nobody";
+	/* Who has no name there comes as a number, "#1234". */
+	const char *name = fsuser_name(u)[0] == '#' ? "nobody" : fsuser_name(u);
 	struct policy_grant grant;
 	struct failure f = { 0 };
 	bool refused = policy_admit(n->policy, node, name, "files", &grant, &f);

@@ -191,6 +191,7 @@ int device_open(struct mount *m, unsigned long flags, struct failure *f)
 	the_mount = m;
 	snprintf(max_read, sizeof(max_read), "max_read=%d", FILE_IO_MAX);
 	m->session = fuse_session_new(&args, &ops, sizeof(ops), m);
+	fuse_opt_free_args(&args);
 	if (!m->session || fuse_session_custom_io(m->session, &io, fd)) {
 		close(fd);
 		return failure_set(f, -ENOMEM, m->point, NULL,

@@ -10,7 +10,7 @@ import sys
 
 from frames import ERROR, FRAME_MAX, HELLO, OK, Peer, frame, text
 
-FILE_NAME = 131
+FILE_NAME, FILE_CHANGED = 131, 180
 
 (ATTACH, ATTACHED, CRED, LOOKUP, ENTRY, GETATTR, ATTR, MKDIR, UNLINK, RENAME,
  OPEN, OPENED, CREATE, RELEASE, READ, WRITE, READDIR, SYMLINK, LINK) = (
@@ -39,7 +39,7 @@ class Session:
         self.peer.send(frame(kind, payload, tag=again or tag))
         while True:
             got, _, of, answer = self.peer.read()
-            if of == (again or tag) and got != FILE_NAME:
+            if of == (again or tag) and got not in (FILE_NAME, FILE_CHANGED):
                 break
         if got == ERROR:
             return ERROR, -struct.unpack_from("<i", answer)[0]
