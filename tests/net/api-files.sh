@@ -14,7 +14,7 @@ as() {
 }
 copy=$VIRGO_BUILD/lib/examples/example-copy
 export_of() { echo "$(state_of "$1")/export"; }
-wait_for 10 test -d "$(export_of beta)"
+wait_for 30 test -d "$(export_of beta)"
 
 step "10 MB from a volume to another, and to this node's own"
 head -c 10000000 /dev/urandom > "$(export_of beta)/blob"
@@ -51,10 +51,10 @@ start holder alpha setpriv --reuid ann --regid ann --init-groups \
 import time, virgo
 file = virgo.open("beta:/held-open")
 time.sleep(1000)'
-wait_for 10 is_open
+wait_for 30 is_open
 kill -9 "${PID[holder]}"
 finish holder 2> /dev/null || :
-wait_for 10 no_open
+wait_for 30 no_open
 
 step "files stay open over a lost connection; a dead node is an error in time"
 mkdir -m 0777 "$NET_DIR/said"
@@ -62,11 +62,11 @@ start survivor alpha setpriv --reuid ann --regid ann --init-groups \
 	env LD_LIBRARY_PATH="$VIRGO_BUILD/lib" PYTHONPATH="$NET_SRC/lib/python" \
 	PYTHONDONTWRITEBYTECODE=1 \
 	python3 "$NET_SRC/tests/net/api_survivor.py" "$NET_DIR/said/survivor"
-wait_for 10 test -e "$NET_DIR/said/survivor.1"
+wait_for 30 test -e "$NET_DIR/said/survivor.1"
 cut_cable beta
-wait_for 20 test -e "$NET_DIR/said/survivor.2"
+wait_for 60 test -e "$NET_DIR/said/survivor.2"
 restore_cable beta
-wait_for 20 test -e "$NET_DIR/said/survivor.3"
+wait_for 60 test -e "$NET_DIR/said/survivor.3"
 node_kill beta
 ret=0
 finish survivor || ret=$?

@@ -40,25 +40,26 @@ gamma: gamma" as_ann "$NET_SRC/lib/examples/parallel.py" hostname
 step "the Python module"
 as_ann python3 "$NET_SRC/tests/net/api_jobs.py" "$NET_DIR/blob"
 
+long=$((1000000 + $$)) # seconds nobody else sleeps
 step "a program that dies takes its job with it"
 start_job() {
 	start holder alpha setpriv --reuid ann --regid ann --init-groups \
 		env HOME=/home/ann LD_LIBRARY_PATH="$VIRGO_BUILD/lib" \
-		"$examples/example-run" beta sleep 4242
+		"$examples/example-run" beta sleep $long
 }
 start_job
-wait_for 10 pgrep -xf 'sleep 4242'
+wait_for 30 pgrep -xf "sleep $long"
 kill -9 "${PID[holder]}"
 finish holder 2> /dev/null || :
-no_job() { ! pgrep -xf 'sleep 4242'; }
-wait_for 5 no_job
+no_job() { ! pgrep -xf "sleep $long"; }
+wait_for 10 no_job
 
 step "virgod's death is told to who waits"
 start_job
-wait_for 10 pgrep -xf 'sleep 4242'
+wait_for 30 pgrep -xf "sleep $long"
 node_kill alpha
 ret=0
 finish holder || ret=$?
 assert_eq "$ret" 1 "status of the example"
 assert_match "$(cat "$NET_DIR/holder.log")" 'connection to the virgod of this machine is lost'
-wait_for 5 no_job
+wait_for 10 no_job

@@ -275,7 +275,7 @@ static void fake_virgod(fake_script *script)
 /* Ends it, and waits for every script, unless a failed test left some hanging. */
 static void fake_virgod_end(void)
 {
-	int patience_ms = 5000;
+	int patience_ms = 20000;
 	char path[128];
 
 	if (!fake.dir[0])
