@@ -54,7 +54,7 @@ shopt -s inherit_errexit
 
 NET_SRC=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 VIRGO_BUILD=$(cd "${VIRGO_BUILD:-$NET_SRC/build}" && pwd)
-NET_PATH=$VIRGO_BUILD/cli:$VIRGO_BUILD/daemon:$VIRGO_BUILD/fs
+NET_PATH=$VIRGO_BUILD/cli:$VIRGO_BUILD/daemon:$VIRGO_BUILD/fs:$VIRGO_BUILD/nbd
 NET_PATH+=:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 NET_SELF=$BASHPID
 NET_QUIET=0
