@@ -51,6 +51,7 @@ struct connection {
 	size_t in_at; /* [in_at, in_len) of @in is still to be looked at */
 	size_t in_len;
 	u32 sent; /* vectors of the batch that are done */
+	bool drained; /* the last receive left nothing in the socket */
 	struct batch batch;
 	u8 in[IN_BYTES];
 };
@@ -170,8 +171,9 @@ static int flush(struct connection *c)
 	return c->secure ? secure_flush(c->secure) : 0;
 }
 
-/* One receive, of data of a long write directly to where it belongs. Bytes, 0 at
- * the end, or a negative errno.
+/* One receive, of data of a long write directly to where it belongs; then only
+ * the head of the next request comes with it, as its data may belong there, too.
+ * Bytes, 0 at the end, or a negative errno.
  */
 static ssize_t receive(struct connection *c, bool body)
 {
@@ -188,7 +190,7 @@ static ssize_t receive(struct connection *c, bool body)
 		v[count++].iov_len = left;
 	}
 	v[count].iov_base = c->in + c->in_len;
-	v[count++].iov_len = IN_BYTES - c->in_len;
+	v[count++].iov_len = body ? NBD_REQUEST_LEN : IN_BYTES - c->in_len;
 	if (c->secure) {
 		n = secure_recv(c->secure, v[0].iov_base, v[0].iov_len);
 	} else {
@@ -196,6 +198,7 @@ static ssize_t receive(struct connection *c, bool body)
 
 		n = recvmsg(c->watch.fd, &m, MSG_DONTWAIT);
 		n = n < 0 ? -errno : n;
+		c->drained = n > 0 && (size_t)n < left + v[count - 1].iov_len;
 	}
 	if (n <= 0)
 		return n;
@@ -213,6 +216,7 @@ static int start_tls(struct connection *c)
 		return -EPROTO;
 	c->secure = secure_new(c->server->keys, c->watch.fd);
 	c->phase = PHASE_TLS;
+	c->drained = false; /* from now on bytes also wait in buffers */
 	return c->secure ? 0 : -ENOMEM;
 }
 
@@ -360,6 +364,11 @@ static bool move_bytes(struct connection *c, enum turn turn)
 	if (turn == TURN_YIELD) {
 		if (c->phase == PHASE_TRANSMISSION)
 			loop_arm(c->server->loop, &c->again, 0);
+		return false;
+	}
+	if (c->drained) {
+		/* An event will tell when there is more. */
+		c->drained = false;
 		return false;
 	}
 	do
