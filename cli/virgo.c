@@ -3,6 +3,7 @@
  * virgo: the command. Global options, then a verb from the table in verbs.c,
  * which does the rest.
  */
+#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -44,6 +45,16 @@ static const struct verb *find(const char *name)
 	return NULL;
 }
 
+/* A result that did not reach its reader is a failure, whatever the verb says. */
+static int flushed(int status)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	fprintf(stderr, "virgo: standard output: cannot be written: %s\n",
+		strerror(errno));
+	return status ? status : 1;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option longs[] = {
@@ -68,10 +79,10 @@ int main(int argc, char **argv)
 			break;
 		case 'h':
 			help();
-			return 0;
+			return flushed(0);
 		case 'V':
 			puts("virgo " VIRGO_VERSION);
-			return 0;
+			return flushed(0);
 		default:
 			fputs("Try: virgo --help\n", stderr);
 			return 2;
@@ -90,5 +101,5 @@ int main(int argc, char **argv)
 	argc -= optind;
 	argv += optind;
 	optind = 0; /* the verb parses its own options from the start */
-	return v->main(&g, argc, argv);
+	return flushed(v->main(&g, argc, argv));
 }
