@@ -3,6 +3,7 @@
 #include "exports.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -27,6 +28,7 @@ enum {
 	SWEEP_US = 2000000,
 	IDLE_US = 5000000, /* then a cached descriptor is closed */
 	DESCRIPTORS_MAX = 8192,
+	KEPT_BYTES = 16 << 20,
 };
 
 struct exports {
@@ -762,6 +764,11 @@ int exports_new(struct exports **out, struct node *n, struct failure *f)
 
 	if (!e)
 		return failure_set(f, -ENOMEM, "files", NULL, "out of memory");
+	/* Buffers of a MiB come and go with each read and write; given back to
+	 * the kernel in between, they would cost 256 page faults every time.
+	 */
+	mallopt(M_MMAP_THRESHOLD, KEPT_BYTES);
+	mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
 	e->node = n;
 	e->verifier = boot_verifier(n);
 	e->tick.fire = on_tick;

@@ -10,6 +10,7 @@
  */
 #include <fcntl.h>
 #include <limits.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +30,10 @@
 #include "volumes.h"
 #include "where.h"
 
-enum { EXIT_MOUNT = 32 }; /* what mount(8) expects of a failed mount */
+enum {
+	EXIT_MOUNT = 32, /* what mount(8) expects of a failed mount */
+	KEPT_BYTES = 16 << 20,
+};
 
 struct process {
 	struct mount mount;
@@ -124,6 +128,11 @@ static int start(struct process *p, const struct options *o, struct failure *f)
 		r.rlim_cur = r.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &r);
 	}
+	/* Requests of a MiB come and go; given back to the kernel in between,
+	 * their buffers would cost 256 page faults every time.
+	 */
+	mallopt(M_MMAP_THRESHOLD, KEPT_BYTES);
+	mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
 	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);

@@ -28,7 +28,7 @@
 enum {
 	SCRATCH_BYTES = 256 << 10,
 	IN_BYTES = 64 << 10,
-	RAW_MAX = 1 << 20,
+	RAW_MAX = 128 << 10,
 	SEAL_BYTES = 16 << 10, /* one TLS record */
 	VECTORS = 64,
 	HELLO_MAX = 4096, /* payload of anything before OPEN */
