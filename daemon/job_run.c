@@ -36,6 +36,7 @@ enum {
 	PIPE_BYTES = 1 << 20, /* of a pipe that is kept full */
 	FULL_READS = 4, /* reads that filled the buffer before it grows */
 	EOF_US = 3000, /* the end of a stream is told alone if the job goes on */
+	HUNG_UP_US = 20000, /* before a terminal nobody has open is read again */
 	CONTROL_D = 4,
 };
 
@@ -55,6 +56,7 @@ struct job_out {
 	struct watch watch;
 	bool watched;
 	bool eof; /* to be told */
+	bool hung_up; /* a terminal that nobody there has open now */
 	u8 full_reads;
 	u64 credit;
 };
@@ -165,7 +167,7 @@ static void audit(struct job *j, const char *action, const char *result)
 
 static bool may_read(const struct job *j, const struct job_out *o)
 {
-	return o->fd >= 0 && j->x.conn && o->credit &&
+	return o->fd >= 0 && j->x.conn && o->credit && !o->hung_up &&
 	       conn_queued(j->x.conn) <= CONN_HIGH;
 }
 
@@ -214,6 +216,18 @@ static void eof_fired(struct timer *t)
 			j->out[s].eof = false;
 			send_out(j, s, NULL, 0, FRAME_EOF);
 		}
+	j->out[1].hung_up = false;
+	rewatch_out(j, 1);
+}
+
+/* A program on its way out closes its terminal before it has ended; closing ours
+ * then would kill it with SIGHUP. It may also open /dev/tty again.
+ */
+static void hung_up(struct job *j, struct job_out *o)
+{
+	o->hung_up = true;
+	if (!timer_armed(&j->eof_timer))
+		loop_arm(j->x.jobs->node->loop, &j->eof_timer, HUNG_UP_US);
 }
 
 /* A reader as fast as the program saves switches between the two if more fits
@@ -250,7 +264,11 @@ static bool read_out(struct job *j, u32 stream)
 		send_out(j, stream, j->x.jobs->buffer, (size_t)n, 0);
 		return true;
 	}
-	/* A terminal ends with EIO. When nothing of the job is left, an empty
+	if (n < 0 && errno == EIO && j->pty && j->state != ENDED) {
+		hung_up(j, o);
+		return false;
+	}
+	/* When nothing of the job is left, an empty
 	 * pipe has ended too, whoever else may hold it open.
 	 */
 	if (n == 0 || errno != EAGAIN || j->state == ENDED)
@@ -593,6 +611,7 @@ static void on_exited(void *arg, u64 id, const struct spawn_exit *e)
 	if (j->kept)
 		kept_ended(j->kept, e);
 	for (s = 1; s < JOB_STREAMS; s++) {
+		j->out[s].hung_up = false;
 		while (read_out(j, s))
 			;
 		if (!j->x.conn)

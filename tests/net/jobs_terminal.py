@@ -72,6 +72,11 @@ t.expect(b"hello\r\nhello\r\n")
 t.type(b"\x04")
 check(t.status(), 0, "status after Ctrl-D")
 
+# A program that closes its terminal on its way out is not hung up on.
+t = Terminal("sh", "-c", "exec <&- >&- 2>&-; sleep 0.3; echo back > /dev/tty; exit 6")
+t.expect(b"back")
+check(t.status(), 6, "status of a program that had closed its terminal")
+
 t = Terminal("sh", "-c", "echo ready; sleep 97501")
 t.expect(b"ready")
 os.kill(t.pid, signal.SIGKILL)
