@@ -67,6 +67,7 @@ static void end(struct connection *c)
 		secure_bye(c->secure);
 	secure_free(c->secure);
 	close(c->watch.fd);
+	transmission_end(&c->transmission);
 	*c->link = c->next;
 	if (c->next)
 		c->next->link = c->link;

@@ -321,6 +321,13 @@ void transmission_filled(struct transmission *t, size_t len)
 	t->done += (u32)len;
 }
 
+void transmission_end(struct transmission *t)
+{
+	if (t->state == TRANSMISSION_STORE)
+		export_settle(t->export, t->now.offset, t->now.length);
+	t->state = TRANSMISSION_IDLE;
+}
+
 /* Does the request in @now, as far as it goes. */
 static enum transmission_verdict begin(struct transmission *t, const u8 *in,
 				       size_t len, size_t *used,

@@ -81,4 +81,7 @@ enum transmission_verdict transmission_run(struct transmission *t,
 u8 *transmission_body(struct transmission *t, size_t *left);
 void transmission_filled(struct transmission *t, size_t len);
 
+/* The client is gone: pages taken for data that never came are given back. */
+void transmission_end(struct transmission *t);
+
 #endif

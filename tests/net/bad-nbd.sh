@@ -8,7 +8,7 @@ net_up alpha
 sock=$NET_DIR/nbd.sock
 start nbd alpha virgo-nbd --size 64M --quota 32M --unix "$sock" \
 	--listen 127.0.0.1 --connections 256 --control "$NET_DIR/control"
-wait_for 20 on alpha nbdinfo nbd://127.0.0.1
+wait_for 60 on alpha nbdinfo nbd://127.0.0.1
 
 step "garbage, torn messages, wrong requests, two hundred connections"
 on alpha python3 "$NET_SRC/tests/net/nbd_bad.py" 127.0.0.1 10809 \
@@ -20,13 +20,13 @@ no_connections() {
 	on alpha python3 "$NET_SRC/tests/net/nbd_control.py" \
 		"$NET_DIR/control" status | grep -q 'connections=0 '
 }
-wait_for 10 no_connections
+wait_for 60 no_connections
 
 step "more connections than allowed are refused, and then let in again"
 kill -TERM "${PID[nbd]}"
 finish nbd
 start nbd alpha virgo-nbd --size 1M --listen 127.0.0.1 --connections 3
-wait_for 20 on alpha nbdinfo nbd://127.0.0.1
+wait_for 60 on alpha nbdinfo nbd://127.0.0.1
 on alpha python3 "$NET_SRC/tests/net/nbd_bad.py" 127.0.0.1 10809 too_many
 
 step "wrong command lines and places"

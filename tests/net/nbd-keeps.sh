@@ -14,7 +14,7 @@ server=(virgo-nbd --size 128M --unix "$sock" --state "$state")
 
 serve() {
 	start nbd alpha "${server[@]}"
-	wait_for 10 on alpha nbdinfo "$uri"
+	wait_for 60 on alpha nbdinfo "$uri"
 }
 
 control() {
@@ -43,7 +43,7 @@ done
 step "killed in the middle of writes: all that was answered is there"
 start writer alpha python3 "$NET_SRC/tests/net/nbd_writer.py" "$uri" \
 	"$NET_DIR/answered"
-wait_for 10 test -s "$NET_DIR/answered"
+wait_for 60 test -s "$NET_DIR/answered"
 kill -KILL "${PID[nbd]}"
 finish nbd 2> /dev/null || true
 finish writer
@@ -76,7 +76,7 @@ start user alpha nbdsh -u "$swap" -c "
 open('$NET_DIR/using', 'w').write('x')
 while True:
     h.pread(4096, 0)"
-wait_for 10 test -s "$NET_DIR/using"
+wait_for 60 test -s "$NET_DIR/using"
 assert_eq "$(control remove "swap@$generation")" ok
 if finish user; then
 	fail "the user of a removed export goes on"

@@ -71,7 +71,7 @@ psk_uri() {
 
 start nbd beta virgo-nbd --listen "$beta_ip" --state "$state" \
 	--tls "$NET_DIR/beta" --psk "$NET_DIR/keys"
-wait_for 10 test -S "$state/run/nbd.sock"
+wait_for 60 test -S "$state/run/nbd.sock"
 control add shared 67108864
 control add swap 67108864 alpha
 control add keyed 67108864 bob
@@ -116,7 +116,7 @@ kill -KILL "${PID[nbd]}"
 finish nbd 2> /dev/null || true
 start nbd beta virgo-nbd --listen "$beta_ip" --state "$state" \
 	--tls "$NET_DIR/beta"
-wait_for 10 on alpha nbdinfo "$(uri alpha swap)"
+wait_for 60 on alpha nbdinfo "$(uri alpha swap)"
 on alpha nbdcopy "$(uri alpha swap)" - | cmp - "$NET_DIR/data"
 kill -TERM "${PID[nbd]}"
 finish nbd
@@ -129,7 +129,7 @@ done
 assert_fails 1 on beta virgo-nbd --size 1M --listen 0.0.0.0 --plaintext-on eth0
 assert_fails 1 on beta virgo-nbd --size 1M --listen "$beta_ip" --plaintext-on lo
 start plain beta virgo-nbd --size 1M --listen "$beta_ip" --plaintext-on eth0
-wait_for 10 on alpha nbdinfo "nbd://$beta_ip"
+wait_for 60 on alpha nbdinfo "nbd://$beta_ip"
 kill -TERM "${PID[plain]}"
 finish plain
 

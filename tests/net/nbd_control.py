@@ -4,7 +4,7 @@ import socket
 import sys
 
 s = socket.socket(socket.AF_UNIX)
-s.settimeout(10)
+s.settimeout(120)
 s.connect(sys.argv[1])
 s.sendall(sys.argv[2].encode() + b"\n")
 for line in s.makefile():

@@ -154,6 +154,7 @@ Test(nbd_pool, opened_again_it_is_as_it_was, .timeout = 20)
 	u8 data[PAGE_BYTES];
 	u8 got[PAGE_BYTES];
 	struct export *e;
+	struct pool *old;
 	u64 generation;
 
 	memset(data, 9, sizeof(data));
@@ -161,7 +162,8 @@ Test(nbd_pool, opened_again_it_is_as_it_was, .timeout = 20)
 	cr_assert_eq(export_store(e, 5 * PAGE_BYTES, data, sizeof(data)), 0);
 	generation = e->generation;
 	pool_remove(k.pool, k.e);
-	/* The process ends without a word; nothing was flushed or closed. */
+	/* As after a kill: nothing was flushed or closed before. */
+	old = k.pool;
 	cr_assert_eq(pool_open(&k.pool, k.fd, BYTES * 8, false, NULL), 0);
 	cr_assert_eq(pool_count(k.pool), 1);
 	cr_assert_null(pool_find(k.pool, "one", 3));
@@ -175,6 +177,7 @@ Test(nbd_pool, opened_again_it_is_as_it_was, .timeout = 20)
 	cr_assert_eq(memcmp(got, data, sizeof(got)), 0);
 	cr_assert_eq(pool_add(k.pool, "one", "", BYTES, &e), 0);
 	cr_assert_gt(e->generation, generation, "no generation comes twice");
+	pool_close(old);
 	kit_free(&k);
 }
 

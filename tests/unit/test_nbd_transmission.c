@@ -269,6 +269,20 @@ Test(nbd_transmission, quota_and_end)
 	kit_free(&k);
 }
 
+Test(nbd_transmission, a_client_that_goes_keeps_no_memory)
+{
+	struct kit k = begin(false, BYTES);
+
+	request(0, NBD_CMD_WRITE, 1, 0, BYTES, NULL);
+	memset(in + in_len, 1, PAGE_BYTES);
+	in_len += PAGE_BYTES;
+	cr_assert_eq(run(STREAM), TRANSMISSION_BODY);
+	cr_assert_eq(k.e->held_pages, BYTES / PAGE_BYTES);
+	transmission_end(&t);
+	cr_assert_eq(k.e->held_pages, 1);
+	kit_free(&k);
+}
+
 Test(nbd_transmission, garbage_ends_it)
 {
 	struct kit k = begin(false, BYTES);
