@@ -128,7 +128,7 @@ static void fake_frame(struct fake_conn *c, u16 type, u8 flags, u32 stream,
 	} while (0)
 
 /* Takes the JOB_START; false when the connection ended instead. */
-static bool fake_asked(struct fake_conn *c, struct msg_job_start *m)
+static inline bool fake_asked(struct fake_conn *c, struct msg_job_start *m)
 {
 	if (!fake_await(c, MSG_JOB_START) ||
 	    msg_job_start_decode(m, c->payload, c->frame.length))
@@ -138,7 +138,7 @@ static bool fake_asked(struct fake_conn *c, struct msg_job_start *m)
 	return true;
 }
 
-static void fake_started(struct fake_conn *c, u64 job, u32 window)
+static inline void fake_started(struct fake_conn *c, u64 job, u32 window)
 {
 	const struct msg_job_started m = { .job = job, .pid = 4711,
 					   .node = span_of("beta") };
@@ -147,7 +147,7 @@ static void fake_started(struct fake_conn *c, u64 job, u32 window)
 	fake_message(c, FRAME_MORE, window, JOB_STARTED, job_started, &m);
 }
 
-static bool fake_start(struct fake_conn *c)
+static inline bool fake_start(struct fake_conn *c)
 {
 	struct msg_job_start m;
 
@@ -158,7 +158,7 @@ static bool fake_start(struct fake_conn *c)
 }
 
 /* Sends @len bytes on @stream as the credit comes, in pieces of @piece bytes. */
-static void fake_output(struct fake_conn *c, u32 stream, u64 len, size_t piece)
+static inline void fake_output(struct fake_conn *c, u32 stream, u64 len, size_t piece)
 {
 	u8 *buf = malloc(piece);
 
@@ -179,12 +179,12 @@ static void fake_output(struct fake_conn *c, u32 stream, u64 len, size_t piece)
 	free(buf);
 }
 
-static void fake_end_of(struct fake_conn *c, u32 stream)
+static inline void fake_end_of(struct fake_conn *c, u32 stream)
 {
 	fake_frame(c, MSG_JOB_DATA, FRAME_MORE | FRAME_EOF, stream, 0, NULL, 0);
 }
 
-static void fake_exit(struct fake_conn *c, enum job_reason reason, s32 status,
+static inline void fake_exit(struct fake_conn *c, enum job_reason reason, s32 status,
 		      const char *why)
 {
 	const struct msg_job_exit m = { .reason = reason, .status = status,
@@ -197,7 +197,7 @@ static void fake_exit(struct fake_conn *c, enum job_reason reason, s32 status,
 }
 
 /* Until the library hangs up. */
-static void fake_until_gone(struct fake_conn *c)
+static inline void fake_until_gone(struct fake_conn *c)
 {
 	while (fake_recv(c))
 		;
