@@ -24,6 +24,8 @@ struct fake_conn {
 	u64 tag; /* of the last request */
 	u64 credit[3]; /* what the library allows on a stream */
 	u64 input; /* what we allowed on stdin, not sent yet */
+	u64 got; /* of what came on stdin, not taken by the script yet */
+	bool got_eof;
 	struct frame frame; /* the last one read */
 	u8 *payload;
 	bool gone;
@@ -91,6 +93,8 @@ static bool fake_recv(struct fake_conn *c)
 			abort();
 		}
 		c->input -= c->frame.length;
+		c->got += c->frame.length;
+		c->got_eof |= !!(c->frame.flags & FRAME_EOF);
 	}
 	return true;
 }
