@@ -45,14 +45,11 @@ extern struct plain_test *plain_tests;
 extern struct plain_test *plain_suites;
 extern bool plain_failed;
 
-__attribute__((format(printf, 5, 6))) static inline void
-plain_check(bool ok, bool fatal, const char *file, int line, const char *fmt,
-	    ...)
+__attribute__((format(printf, 4, 5))) static inline void
+plain_fail(bool fatal, const char *file, int line, const char *fmt, ...)
 {
 	va_list ap;
 
-	if (ok)
-		return;
 	plain_failed = true;
 	printf("# %s:%d: ", file, line);
 	va_start(ap, fmt);
@@ -64,9 +61,12 @@ plain_check(bool ok, bool fatal, const char *file, int line, const char *fmt,
 		_exit(99);
 }
 
-/* Text in front of __VA_ARGS__ joins the message, if there is one. */
+/* Text in front of __VA_ARGS__ joins the message, if there is one. As with
+ * Criterion the message is only made when it is needed.
+ */
 #define PLAIN(ok, fatal, text, ...)                                            \
-	plain_check(ok, fatal, __FILE__, __LINE__, text " " __VA_ARGS__)
+	((ok) ? (void)0 :                                                      \
+		plain_fail(fatal, __FILE__, __LINE__, text " " __VA_ARGS__))
 #define PLAIN_STR(a, op, b) (strcmp(a, b) op 0)
 #define PLAIN_ARR(a, op, b, n) (memcmp(a, b, n) op 0)
 
@@ -107,11 +107,11 @@ plain_check(bool ok, bool fatal, const char *file, int line, const char *fmt,
 #define TestSuite(suite_, ...)                                                 \
 	__attribute__((constructor)) static void plain_suite_##suite_(void)    \
 	{                                                                      \
-		static struct plain_test t = { .suite = #suite_,               \
+		static struct plain_test t_ = { .suite = #suite_,               \
 					       ##__VA_ARGS__ };                \
                                                                                \
-		t.next = plain_suites;                                         \
-		plain_suites = &t;                                             \
+		t_.next = plain_suites;                                         \
+		plain_suites = &t_;                                             \
 	}                                                                      \
 	struct plain_suite_##suite_##_semicolon
 
@@ -119,13 +119,13 @@ plain_check(bool ok, bool fatal, const char *file, int line, const char *fmt,
 	static void test_##suite_##_##name_(void);                             \
 	__attribute__((constructor)) static void test_##suite_##_##name_##_add(void) \
 	{                                                                      \
-		static struct plain_test t = { .suite = #suite_,               \
+		static struct plain_test t_ = { .suite = #suite_,               \
 					       .name = #name_,                 \
 					       .run = test_##suite_##_##name_, \
 					       ##__VA_ARGS__ };                \
                                                                                \
-		t.next = plain_tests;                                          \
-		plain_tests = &t;                                              \
+		t_.next = plain_tests;                                          \
+		plain_tests = &t_;                                              \
 	}                                                                      \
 	static void test_##suite_##_##name_(void)
 
@@ -143,7 +143,7 @@ plain_check(bool ok, bool fatal, const char *file, int line, const char *fmt,
 	}                                                                      \
 	__attribute__((constructor)) static void test_##suite_##_##name_##_add(void) \
 	{                                                                      \
-		static struct plain_test t = {                                 \
+		static struct plain_test t_ = {                                 \
 			.suite = #suite_,                                      \
 			.name = #name_,                                        \
 			.run_with = test_##suite_##_##name_##_with,            \
@@ -151,8 +151,8 @@ plain_check(bool ok, bool fatal, const char *file, int line, const char *fmt,
 			##__VA_ARGS__                                          \
 		};                                                             \
                                                                                \
-		t.next = plain_tests;                                          \
-		plain_tests = &t;                                              \
+		t_.next = plain_tests;                                          \
+		plain_tests = &t_;                                              \
 	}                                                                      \
 	static void test_##suite_##_##name_(param)
 
