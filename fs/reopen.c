@@ -12,6 +12,8 @@
 #include "log.h"
 #include "serverlink.h"
 
+enum { AGAIN_US = 100000, AGAIN_MAX = 50 };
+
 static void go_on(struct volume *v);
 
 static void attach_failed(struct volume *v, int err)
@@ -161,6 +163,27 @@ static int take_root(struct volume *v, const struct msg_file_attached *m)
 	return 0;
 }
 
+static void on_again(struct timer *t)
+{
+	struct volume *v = (struct volume *)((char *)t -
+					     offsetof(struct volume, again));
+
+	/* Without a connection the next one attaches. */
+	if (v->attaching && v->server->conn && conn_is_open(v->server->conn))
+		reopen_attach(v->server, v);
+}
+
+/* A volume just made may be listed here before its server has heard of it. */
+static bool try_again(struct volume *v, int err)
+{
+	if (err != -ENOENT || !v->listed || v->attempts >= AGAIN_MAX)
+		return false;
+	v->attempts++;
+	v->again.fire = on_again;
+	loop_arm(v->server->all->loop, &v->again, AGAIN_US);
+	return true;
+}
+
 static void attached(struct call *c, int err, const u8 *payload, u32 len)
 {
 	struct volume *v = c->volume;
@@ -173,6 +196,9 @@ static void attached(struct call *c, int err, const u8 *payload, u32 len)
 		err = -EPROTO;
 	if (!err)
 		err = take_root(v, &m);
+	if (try_again(v, err))
+		return;
+	v->attempts = 0;
 	if (err) {
 		log_warning("%s: cannot attach: %s", v->name, strerror(-err));
 		attach_failed(v, err);
@@ -194,6 +220,7 @@ void reopen_attach(struct server *s, struct volume *v)
 	struct call *c = call_make(v, FILE_ATTACH, file_attach,
 				   MSG_FILE_ATTACHED, &m);
 
+	loop_disarm(s->all->loop, &v->again);
 	v->attaching = true;
 	if (!c) {
 		attach_failed(v, -ENOMEM);

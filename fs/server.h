@@ -77,6 +77,8 @@ struct volume {
 	struct rec_attr root_attr;
 	LIST_HEAD(, file) files;
 	u32 reopening; /* answers still due before it is attached */
+	struct timer again; /* attaches anew */
+	u32 attempts; /* since the server last did not know it */
 };
 
 struct call {

@@ -309,6 +309,7 @@ void volumes_free(struct mount *m)
 		while (!LIST_EMPTY(&v->files))
 			file_free(&m->servers, LIST_FIRST(&v->files));
 		inode_put(m->servers.inodes, v->root);
+		loop_disarm(m->loop, &v->again);
 		free(v);
 	}
 }
