@@ -292,7 +292,11 @@ int client_call_with(struct client *c, u16 type, const void *head,
 					   "look at virgod's log",
 					   "it hung up before answering");
 		ret = 0;
-	} while (frame.tag != tag || !(frame.flags & FRAME_REPLY));
+		/* What comes ahead of the answer, FILE_CHANGED for instance, is
+		 * for callers that keep something.
+		 */
+	} while (frame.tag != tag || !(frame.flags & FRAME_REPLY) ||
+		 (frame.flags & FRAME_MORE && frame.type != want));
 	if (frame.type == want) {
 		*reply = (struct span){ .data = p, .len = frame.length };
 		return 0;
