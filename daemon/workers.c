@@ -19,7 +19,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { SPIN_US = 50, SPIN_CROWDED_US = 250, SPIN_MISSES = 4, SPIN_REST = 256 };
+enum {
+	SPIN_US = 50,
+	SPIN_CROWDED_US = 250,
+	SPIN_CROWDED_MAX = 6, /* each doubles the rest */
+	SPIN_MISSES = 4,
+	SPIN_REST = 256,
+};
 
 struct workers {
 	struct loop *loop;
@@ -37,6 +43,7 @@ struct workers {
 	unsigned int idle; /* of these, waiting on `more` */
 	bool spinning; /* one of the others looks at `queued` by itself */
 	unsigned int spin_misses; /* in a row */
+	unsigned int spin_crowded; /* in a row others kept the CPU */
 	unsigned int spin_rest; /* sleeps until it is tried again */
 	bool ending;
 };
@@ -73,15 +80,19 @@ static void spin(struct workers *ws)
 	} while (now - start < SPIN_US && now - before < SPIN_CROWDED_US);
 	pthread_mutex_lock(&ws->lock);
 	ws->spinning = false;
-	if (now - before >= SPIN_CROWDED_US)
+	if (now - before >= SPIN_CROWDED_US) {
 		ws->spin_misses = SPIN_MISSES;
-	else if (ws->first)
+		if (ws->spin_crowded < SPIN_CROWDED_MAX)
+			ws->spin_crowded++;
+	} else if (ws->first) {
 		ws->spin_misses = 0;
-	else
+		ws->spin_crowded = 0;
+	} else {
 		ws->spin_misses++;
+	}
 	if (ws->spin_misses >= SPIN_MISSES) {
 		ws->spin_misses = 0;
-		ws->spin_rest = SPIN_REST;
+		ws->spin_rest = SPIN_REST << ws->spin_crowded;
 	}
 }
 

@@ -24,6 +24,7 @@ enum {
 	SPIN_MISSES = 4,
 	SPIN_REST = 256,
 	SPIN_CROWDED_US = 250,
+	SPIN_CROWDED_MAX = 6, /* each doubles the rest */
 };
 
 struct slot {
@@ -51,6 +52,7 @@ struct loop {
 	int expected;
 	u32 spin_us;
 	u32 spin_misses; /* in a row */
+	u32 spin_crowded; /* in a row others kept the CPU */
 	u32 spin_rest; /* waits until it is tried again */
 	bool may_spin;
 
@@ -398,15 +400,19 @@ static int spin(struct loop *l, struct epoll_event *ev)
 	set_spinning(l, true);
 	pays = poll_until(l, ev, loop_clock_us() + l->spin_us, &n);
 	set_spinning(l, false);
-	if (!pays)
+	if (!pays) {
 		l->spin_misses = SPIN_MISSES;
-	else if (n || posts_due(l))
+		if (l->spin_crowded < SPIN_CROWDED_MAX)
+			l->spin_crowded++;
+	} else if (n || posts_due(l)) {
 		l->spin_misses = 0;
-	else
+		l->spin_crowded = 0;
+	} else {
 		l->spin_misses++;
+	}
 	if (l->spin_misses >= SPIN_MISSES) {
 		l->spin_misses = 0;
-		l->spin_rest = SPIN_REST;
+		l->spin_rest = SPIN_REST << l->spin_crowded;
 	}
 	return n;
 }
