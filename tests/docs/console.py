@@ -72,8 +72,8 @@ def matches(got, want):
     return re.fullmatch(pattern, got)
 
 
-def run(prompt, command, user, folder):
-    """(status, output, folder afterwards)"""
+def run(prompt, command, user, folder, variables):
+    """(status, output, folder and variables afterwards)"""
     with tempfile.NamedTemporaryFile("r") as where:
         os.chmod(where.name, 0o666)
         account = pwd.getpwnam(user)
@@ -92,11 +92,16 @@ def run(prompt, command, user, folder):
                 env.update(HOME="/root", USER="root", LOGNAME="root")
         done = subprocess.run(
             become + ["bash", "-c",
-                      f"trap 'pwd > {where.name}' EXIT\n{command}\n"],
+                      f"{variables}\n"
+                      f"trap 'pwd > {where.name}; declare -p | grep "
+                      f"\"^declare -- [a-z]\" >> {where.name}' EXIT\n"
+                      f"{command}\n"],
             cwd=folder, env=env, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SECONDS)
-        folder = where.read().strip() or folder
-        return done.returncode, done.stdout.decode(errors="replace"), folder
+        after = where.read().split("\n", 1)
+        folder = after[0] or folder
+        return (done.returncode, done.stdout.decode(errors="replace"), folder,
+                after[-1] if len(after) > 1 else variables)
 
 
 def main():
@@ -109,10 +114,12 @@ def main():
     for path in args.files:
         for at, block in blocks(path):
             folder = args.folder or pwd.getpwnam(args.user).pw_dir
+            variables = ""
             for prompt, command, want in commands(block):
                 name = f"{os.path.basename(path)}:{at} {prompt} {command}"
                 name = name.replace("\n", " ")
-                status, got, folder = run(prompt, command, args.user, folder)
+                status, got, folder, variables = run(
+                    prompt, command, args.user, folder, variables)
                 if status == 0 and (not want or matches(got, want)):
                     print(f"ok - {name}", flush=True)
                     continue
