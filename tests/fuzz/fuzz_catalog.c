@@ -12,6 +12,17 @@
 
 static char path[] = "/tmp/virgo-fuzz-catalog-XXXXXX/c";
 static struct authority *authority;
+static struct catalog *current;
+
+/* Closing it also removes what sqlite keeps beside it. */
+static void clean(void)
+{
+	catalog_close(current);
+	authority_free(authority);
+	unlink(path);
+	*strrchr(path, '/') = '\0';
+	rmdir(path);
+}
 
 static struct catalog *fresh(void)
 {
@@ -29,22 +40,22 @@ static struct catalog *fresh(void)
 
 static struct catalog *copy(void)
 {
-	static struct catalog *c;
 	static int uses;
 
-	if (!c) {
+	if (!current) {
 		char *slash = strrchr(path, '/');
 
 		*slash = '\0';
 		if (!mkdtemp(path) || authority_create(&authority, "f", NULL))
 			abort();
 		*slash = '/';
-		c = fresh();
+		current = fresh();
+		atexit(clean);
 	} else if (++uses % 4096 == 0) {
-		catalog_close(c);
-		c = fresh();
+		catalog_close(current);
+		current = fresh();
 	}
-	return c;
+	return current;
 }
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
