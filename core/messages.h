@@ -15,7 +15,8 @@
  * u32 length in front), all three with a u32 length in front.
  *
  * Numbers: 1-63 control and catalog, 64-127 jobs, 128-255 files, 256-319 kernel
- * functions, cache and variables, 320-383 publish and subscribe (reserved).
+ * functions, cache and variables, 320-383 publish and subscribe (reserved),
+ * 384-447 lent memory.
  */
 #ifndef VIRGO_CORE_MESSAGES_H
 #define VIRGO_CORE_MESSAGES_H
@@ -23,8 +24,11 @@
 #include "msg_control.h"
 #include "msg_job.h"
 #include "msg_file.h"
+#include "msg_memory.h"
 
-#define VIRGO_MESSAGES(M) CONTROL_MESSAGES(M) JOB_MESSAGES(M) FILE_MESSAGES(M)
-#define VIRGO_RECORDS(M) CONTROL_RECORDS(M) JOB_RECORDS(M) FILE_RECORDS(M)
+#define VIRGO_MESSAGES(M)                                                      \
+	CONTROL_MESSAGES(M) JOB_MESSAGES(M) FILE_MESSAGES(M) MEMORY_MESSAGES(M)
+#define VIRGO_RECORDS(M)                                                       \
+	CONTROL_RECORDS(M) JOB_RECORDS(M) FILE_RECORDS(M) MEMORY_RECORDS(M)
 
 #endif

@@ -11,7 +11,7 @@
 #include "listen.h"
 #include "log.h"
 
-enum { TYPES = 384, CLOSERS = 16 };
+enum { TYPES = 448, CLOSERS = 16 };
 
 struct services {
 	const struct service *by_type[TYPES];
