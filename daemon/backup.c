@@ -62,32 +62,19 @@ static struct span blob_span(const struct blob *b)
 	return (struct span){ (const u8 *)b->data, (u32)b->len };
 }
 
-static struct rec_catalog_head head_of(const struct catalog_head *h)
-{
-	return (struct rec_catalog_head){
-		.cloud = span_of(h->cloud),
-		.self = span_of(h->self),
-		.home = span_of(h->home),
-		.epoch = h->epoch,
-		.change = h->change,
-		.pruned = h->pruned,
-		.signature = { h->signature, h->signature_len },
-		.key_number = h->key_number,
-		.group_key = { h->group_key, GROUP_KEY_BYTES },
-	};
-}
-
 /* The part to be encrypted, with room for the rest around it. */
 static int plain_make(struct blob *out, const struct authority *a,
 		      const struct catalog *c)
 {
-	struct rec_catalog_head head = head_of(catalog_head(c));
+	struct rec_catalog_head head = catalog_head_record(catalog_head(c));
 	const struct blob *crt = authority_certificate(a);
 	struct gather g = { 0 };
 	struct blob key = { 0 };
 	struct wcursor w;
 	size_t size;
 
+	/* Who starts from a backup is in the middle of nothing. */
+	head.heir = (struct span){ 0 };
 	g.ret = authority_key(a, &key);
 	if (!g.ret)
 		catalog_feed(c, 0, gather_rows, &g);

@@ -18,9 +18,9 @@ static int no_memory(struct failure *f)
 	return failure_set(f, -ENOMEM, "catalog", NULL, "out of memory");
 }
 
-static void head_encode(const struct catalog_head *h, struct blob *out)
+struct rec_catalog_head catalog_head_record(const struct catalog_head *h)
 {
-	const struct rec_catalog_head r = {
+	return (struct rec_catalog_head){
 		.cloud = span_of(h->cloud),
 		.self = span_of(h->self),
 		.home = span_of(h->home),
@@ -32,6 +32,11 @@ static void head_encode(const struct catalog_head *h, struct blob *out)
 		.group_key = { h->group_key, GROUP_KEY_BYTES },
 		.heir = span_of(h->heir),
 	};
+}
+
+static void head_encode(const struct catalog_head *h, struct blob *out)
+{
+	const struct rec_catalog_head r = catalog_head_record(h);
 	struct wcursor c;
 
 	out->len = rec_catalog_head_size(&r);

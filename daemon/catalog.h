@@ -62,6 +62,8 @@ int catalog_open(struct catalog **out, const char *path, struct authority *a,
 void catalog_close(struct catalog *c);
 
 const struct catalog_head *catalog_head(const struct catalog *c);
+/* @h as it is written down; points into @h. */
+struct rec_catalog_head catalog_head_record(const struct catalog_head *h);
 /* True on the node that may change the catalog. */
 bool catalog_is_home(const struct catalog *c);
 

@@ -3,7 +3,8 @@
  * The file service: the volumes this node serves, the sessions of its clients,
  * and the way of a request from a connection to a worker and back.
  *
- *	connection -> exports.c -> worker (fileops.h) -> exports.c -> connection
+ *	connection -> exports_request.c -> worker (fileops.h) -> exports_job.c
+ *		   -> connection
  *
  * Everything here runs in the loop's thread. Requests of one session run at the
  * same time and are answered in any order; a client that needs an order waits

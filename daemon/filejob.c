@@ -120,6 +120,16 @@ int job_as_asker(struct job *j)
 	return 0;
 }
 
+int job_may_write(const struct job *j)
+{
+	return j->read_only ? -EROFS : 0;
+}
+
+static int may_change(const struct job *j)
+{
+	return j->op->flags & FILEOP_CHANGES ? job_may_write(j) : 0;
+}
+
 int job_at(struct job *j, struct span handle, struct descriptor **d)
 {
 	int ret;
@@ -134,7 +144,7 @@ int job_at(struct job *j, struct span handle, struct descriptor **d)
 	ret = hold(j, handle, d);
 	if (!ret)
 		fscred_become(j->cred);
-	return ret;
+	return ret ? ret : may_change(j);
 }
 
 int job_and(struct job *j, struct span handle, struct descriptor **d)
@@ -163,12 +173,7 @@ int job_file(struct job *j, u64 id, struct openfile **out)
 	}
 	fscred_become(f->cred);
 	*out = f;
-	return 0;
-}
-
-int job_may_write(const struct job *j)
-{
-	return j->read_only ? -EROFS : 0;
+	return may_change(j);
 }
 
 u8 *job_room(struct job *j, u16 type, size_t len)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * One request of the file service on its way: taken from a connection by
- * exports.c, run by a worker through its row of fileops.h, answered from the
- * loop's thread. What an operation looks up through the job (descriptors, open
+ * exports_request.c, run by a worker through its row of fileops.h, answered from
+ * the loop's thread. What an operation looks up through the job (descriptors, open
  * files, the user it acts as) the job holds and gives back by itself, so that an
  * operation can simply return.
  */
@@ -74,14 +74,17 @@ int job_run(struct job *j);
  * For operations, each once and in this order. job_at() turns @handle into its
  * descriptor and makes the thread act as who asks; job_and() a second handle,
  * which must be of the same volume (-EXDEV); job_file() an open file, acting as
- * its opener. All give 0 or a negative errno.
+ * its opener. All give 0 or a negative errno: -EROFS when the operation changes
+ * something (FILEOP_CHANGES) and this client may not.
  */
 int job_at(struct job *j, struct span handle, struct descriptor **d);
 int job_and(struct job *j, struct span handle, struct descriptor **d);
 int job_file(struct job *j, u64 id, struct openfile **f);
 /* Acts as who asks instead. */
 int job_as_asker(struct job *j);
-/* -EROFS when this client may not write to the job's volume. */
+/* -EROFS when this client may not write to the job's volume; for what changes
+ * something only sometimes.
+ */
 int job_may_write(const struct job *j);
 
 /* Room for a reply of @type, @len bytes; NULL when memory is out. */
@@ -120,5 +123,12 @@ int job_reply_data(struct job *j, u8 *data, size_t len);
 	})
 #define job_decode(j, name, m)                                                 \
 	(msg_##name##_decode(m, (j)->payload, (j)->len) ? -EBADMSG : 0)
+/* How most operations begin: decodes @m and looks up its @field, a handle or an
+ * open file.
+ */
+#define job_take_at(j, name, m, field, d)                                      \
+	(job_decode(j, name, m) ? -EBADMSG : job_at(j, (m)->field, d))
+#define job_take_file(j, name, m, field, f)                                    \
+	(job_decode(j, name, m) ? -EBADMSG : job_file(j, (m)->field, f))
 
 #endif

@@ -4,22 +4,25 @@
 
 #include "wire.h"
 
+/* Changes names, or what hangs on them. */
+enum { CHANGE = FILEOP_WHO | FILEOP_ONCE | FILEOP_CHANGES };
+
 static const struct fileop table[] = {
 	{ MSG_FILE_IDS, 0, op_ids },
 	{ MSG_FILE_LOOKUP, FILEOP_WHO, op_lookup },
 	{ MSG_FILE_GETATTR, FILEOP_WHO, op_getattr },
-	{ MSG_FILE_SETATTR, FILEOP_WHO, op_setattr },
+	{ MSG_FILE_SETATTR, FILEOP_WHO | FILEOP_CHANGES, op_setattr },
 	{ MSG_FILE_READLINK, FILEOP_WHO, op_readlink },
-	{ MSG_FILE_MKNOD, FILEOP_WHO | FILEOP_ONCE, op_mknod },
-	{ MSG_FILE_MKDIR, FILEOP_WHO | FILEOP_ONCE, op_mkdir },
-	{ MSG_FILE_SYMLINK, FILEOP_WHO | FILEOP_ONCE, op_symlink },
-	{ MSG_FILE_UNLINK, FILEOP_WHO | FILEOP_ONCE, op_unlink },
-	{ MSG_FILE_RMDIR, FILEOP_WHO | FILEOP_ONCE, op_rmdir },
-	{ MSG_FILE_RENAME, FILEOP_WHO | FILEOP_ONCE, op_rename },
-	{ MSG_FILE_LINK, FILEOP_WHO | FILEOP_ONCE, op_link },
+	{ MSG_FILE_MKNOD, CHANGE, op_mknod },
+	{ MSG_FILE_MKDIR, CHANGE, op_mkdir },
+	{ MSG_FILE_SYMLINK, CHANGE, op_symlink },
+	{ MSG_FILE_UNLINK, CHANGE, op_unlink },
+	{ MSG_FILE_RMDIR, CHANGE, op_rmdir },
+	{ MSG_FILE_RENAME, CHANGE, op_rename },
+	{ MSG_FILE_LINK, CHANGE, op_link },
 	{ MSG_FILE_OPEN, FILEOP_WHO | FILEOP_ONCE, op_open },
-	{ MSG_FILE_CREATE, FILEOP_WHO | FILEOP_ONCE, op_create },
-	{ MSG_FILE_TMPFILE, FILEOP_WHO | FILEOP_ONCE, op_tmpfile },
+	{ MSG_FILE_CREATE, CHANGE, op_create },
+	{ MSG_FILE_TMPFILE, CHANGE, op_tmpfile },
 	{ MSG_FILE_RELEASE, FILEOP_ONCE | FILEOP_UNLOCKS, op_release },
 	{ MSG_FILE_READ, 0, op_read },
 	{ MSG_FILE_WRITE, FILEOP_ONCE, op_write },
@@ -28,10 +31,10 @@ static const struct fileop table[] = {
 	{ MSG_FILE_SYNCFS, FILEOP_WHO, op_syncfs },
 	{ MSG_FILE_READDIR, FILEOP_WHO, op_readdir },
 	{ MSG_FILE_STATFS, FILEOP_WHO, op_statfs },
-	{ MSG_FILE_SETXATTR, FILEOP_WHO | FILEOP_ONCE, op_setxattr },
+	{ MSG_FILE_SETXATTR, CHANGE, op_setxattr },
 	{ MSG_FILE_GETXATTR, FILEOP_WHO, op_getxattr },
 	{ MSG_FILE_LISTXATTR, FILEOP_WHO, op_listxattr },
-	{ MSG_FILE_REMOVEXATTR, FILEOP_WHO | FILEOP_ONCE, op_removexattr },
+	{ MSG_FILE_REMOVEXATTR, CHANGE, op_removexattr },
 	{ MSG_FILE_ACCESS, FILEOP_WHO, op_access },
 	{ MSG_FILE_GETLK, 0, op_getlk },
 	{ MSG_FILE_SETLK, FILEOP_ONCE | FILEOP_UNLOCKS, op_setlk },

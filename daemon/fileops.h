@@ -14,10 +14,12 @@ struct job;
 enum fileop_flags {
 	/* Must not happen twice: the answer is kept for asking again. */
 	FILEOP_ONCE = 1 << 0,
-	/* Its message begins with `who`. */
-	FILEOP_WHO = 1 << 2,
 	/* Ends or changes locks: those that wait for one are tried again. */
 	FILEOP_UNLOCKS = 1 << 1,
+	/* Its message begins with `who`. */
+	FILEOP_WHO = 1 << 2,
+	/* Not for a client that may only read. */
+	FILEOP_CHANGES = 1 << 3,
 };
 
 struct fileop {

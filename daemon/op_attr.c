@@ -140,8 +140,6 @@ int op_setattr(struct job *j)
 	if (!ret)
 		ret = target(j, m.handle, m.file, &fd);
 	if (!ret)
-		ret = job_may_write(j);
-	if (!ret)
 		ret = apply(fd, &m);
 	return ret ? ret : job_reply_attr(j, fd);
 }
@@ -151,10 +149,8 @@ int op_statfs(struct job *j)
 	struct msg_file_statfs m;
 	struct descriptor *d;
 	struct statvfs s;
-	int ret = job_decode(j, file_statfs, &m);
+	int ret = job_take_at(j, file_statfs, &m, handle, &d);
 
-	if (!ret)
-		ret = job_at(j, m.handle, &d);
 	if (!ret && fstatvfs(d->fd, &s))
 		ret = -errno;
 	if (!ret) {
@@ -178,10 +174,8 @@ int op_access(struct job *j)
 {
 	struct msg_file_access m;
 	struct descriptor *d;
-	int ret = job_decode(j, file_access, &m);
+	int ret = job_take_at(j, file_access, &m, handle, &d);
 
-	if (!ret)
-		ret = job_at(j, m.handle, &d);
 	if (!ret && m.mask & W_OK)
 		ret = job_may_write(j);
 	if (!ret && faccessat(d->fd, "", (int)(m.mask & 7),

@@ -138,10 +138,8 @@ int op_open(struct job *j)
 	u8 *buf;
 	u64 id;
 	int fd;
-	int ret = job_decode(j, file_open, &m);
+	int ret = job_take_at(j, file_open, &m, handle, &d);
 
-	if (!ret)
-		ret = job_at(j, m.handle, &d);
 	if (!ret)
 		ret = check_open(j, m.flags);
 	if (!ret)
@@ -213,8 +211,6 @@ int op_create(struct job *j)
 	if (!ret)
 		ret = check_open(j, m.flags);
 	if (!ret)
-		ret = job_may_write(j);
-	if (!ret)
 		ret = may_open();
 	if (ret)
 		return ret;
@@ -234,16 +230,12 @@ int op_tmpfile(struct job *j)
 	struct msg_file_tmpfile m;
 	struct descriptor *d;
 	int fd;
-	int ret = job_decode(j, file_tmpfile, &m);
+	int ret = job_take_at(j, file_tmpfile, &m, dir, &d);
 
-	if (!ret)
-		ret = job_at(j, m.dir, &d);
 	if (!ret)
 		ret = check_open(j, m.flags);
 	if (!ret && !(m.flags & FILE_OPEN_WRITE))
 		ret = -EINVAL;
-	if (!ret)
-		ret = job_may_write(j);
 	if (!ret)
 		ret = may_open();
 	if (ret)
@@ -270,10 +262,8 @@ int op_read(struct job *j)
 	struct openfile *f;
 	ssize_t n;
 	u8 *data;
-	int ret = job_decode(j, file_read, &m);
+	int ret = job_take_file(j, file_read, &m, file, &f);
 
-	if (!ret)
-		ret = job_file(j, m.file, &f);
 	if (!ret && (m.offset > INT64_MAX || m.count > FILE_IO_MAX))
 		ret = -EINVAL;
 	if (ret)
@@ -312,10 +302,8 @@ int op_write(struct job *j)
 	struct msg_file_write m;
 	struct openfile *f;
 	ssize_t n;
-	int ret = job_decode(j, file_write, &m);
+	int ret = job_take_file(j, file_write, &m, file, &f);
 
-	if (!ret)
-		ret = job_file(j, m.file, &f);
 	if (!ret && (m.offset > INT64_MAX - FILE_IO_MAX ||
 		     m.data.len > FILE_IO_MAX))
 		ret = -EFBIG;
@@ -344,10 +332,8 @@ int op_fsync(struct job *j)
 {
 	struct msg_file_fsync m;
 	struct openfile *f;
-	int ret = job_decode(j, file_fsync, &m);
+	int ret = job_take_file(j, file_fsync, &m, file, &f);
 
-	if (!ret)
-		ret = job_file(j, m.file, &f);
 	if (!ret && (m.data_only ? fdatasync(f->fd) : fsync(f->fd)))
 		ret = -errno;
 	return ret ? ret : reply_synced(j);
@@ -370,10 +356,8 @@ int op_fsyncdir(struct job *j)
 	struct msg_file_fsyncdir m;
 	struct descriptor *d;
 	int fd;
-	int ret = job_decode(j, file_fsyncdir, &m);
+	int ret = job_take_at(j, file_fsyncdir, &m, handle, &d);
 
-	if (!ret)
-		ret = job_at(j, m.handle, &d);
 	if (ret)
 		return ret;
 	fd = open_dir(d);
@@ -389,10 +373,8 @@ int op_syncfs(struct job *j)
 {
 	struct msg_file_syncfs m;
 	struct descriptor *d;
-	int ret = job_decode(j, file_syncfs, &m);
+	int ret = job_take_at(j, file_syncfs, &m, handle, &d);
 
-	if (!ret)
-		ret = job_at(j, m.handle, &d);
 	if (!ret && syncfs(j->volume->root_fd))
 		ret = -errno;
 	return ret ? ret : reply_synced(j);
@@ -402,10 +384,8 @@ int op_fallocate(struct job *j)
 {
 	struct msg_file_fallocate m;
 	struct openfile *f;
-	int ret = job_decode(j, file_fallocate, &m);
+	int ret = job_take_file(j, file_fallocate, &m, file, &f);
 
-	if (!ret)
-		ret = job_file(j, m.file, &f);
 	if (!ret && (m.offset > INT64_MAX || m.length > INT64_MAX))
 		ret = -EFBIG;
 	if (!ret && fallocate(f->fd, (int)m.mode, (off_t)m.offset,
@@ -420,10 +400,8 @@ int op_lseek(struct job *j)
 	struct msg_file_offset reply;
 	struct openfile *f;
 	off_t at;
-	int ret = job_decode(j, file_lseek, &m);
+	int ret = job_take_file(j, file_lseek, &m, file, &f);
 
-	if (!ret)
-		ret = job_file(j, m.file, &f);
 	if (!ret && ((m.whence != SEEK_DATA && m.whence != SEEK_HOLE) ||
 		     m.offset > INT64_MAX))
 		ret = -EINVAL;
@@ -446,10 +424,8 @@ int op_copy(struct job *j)
 	struct openfile *from, *to;
 	off_t in, out;
 	ssize_t n;
-	int ret = job_decode(j, file_copy, &m);
+	int ret = job_take_file(j, file_copy, &m, file, &from);
 
-	if (!ret)
-		ret = job_file(j, m.file, &from);
 	if (!ret)
 		ret = job_file(j, m.to_file, &to);
 	if (!ret && (m.offset > INT64_MAX || m.to_offset > INT64_MAX))

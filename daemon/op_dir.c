@@ -145,10 +145,8 @@ int op_readdir(struct job *j)
 	struct descriptor *d;
 	size_t size;
 	u8 *room;
-	int ret = job_decode(j, file_readdir, &m);
+	int ret = job_take_at(j, file_readdir, &m, handle, &d);
 
-	if (!ret)
-		ret = job_at(j, m.handle, &d);
 	if (ret)
 		return ret;
 	size = m.bytes_max < 4096	 ? 4096 :

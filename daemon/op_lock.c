@@ -3,7 +3,7 @@
  * Locks. They are the store's own, so local programs and other protocols see
  * them: byte ranges as open file description locks, one description an owner and
  * file, and flock() on the open file itself. Nothing here waits: a lock that
- * should is tried again by exports.c when another ends and from time to time.
+ * should is tried again by exports_job.c when another ends and from time to time.
  */
 #include <fcntl.h>
 #include <sys/file.h>
@@ -42,10 +42,8 @@ int op_getlk(struct job *j)
 	struct lockfile *l;
 	struct openfile *f;
 	struct flock fl;
-	int ret = job_decode(j, file_getlk, &m);
+	int ret = job_take_file(j, file_getlk, &m, file, &f);
 
-	if (!ret)
-		ret = job_file(j, m.file, &f);
 	if (!ret)
 		ret = to_flock(&fl, m.type, m.start, m.end);
 	if (ret)
@@ -74,10 +72,8 @@ int op_setlk(struct job *j)
 	struct lockfile *l;
 	struct openfile *f;
 	struct flock fl;
-	int ret = job_decode(j, file_setlk, &m);
+	int ret = job_take_file(j, file_setlk, &m, file, &f);
 
-	if (!ret)
-		ret = job_file(j, m.file, &f);
 	if (!ret)
 		ret = to_flock(&fl, m.type, m.start, m.end);
 	if (ret)
@@ -102,10 +98,8 @@ int op_flock(struct job *j)
 				     [FILE_LOCK_NONE] = LOCK_UN };
 	struct msg_file_flock m;
 	struct openfile *f;
-	int ret = job_decode(j, file_flock, &m);
+	int ret = job_take_file(j, file_flock, &m, file, &f);
 
-	if (!ret)
-		ret = job_file(j, m.file, &f);
 	if (!ret && m.type > FILE_LOCK_NONE)
 		ret = -EINVAL;
 	if (ret)
@@ -118,10 +112,8 @@ int op_unlock_owner(struct job *j)
 {
 	struct msg_file_unlock_owner m;
 	struct openfile *f;
-	int ret = job_decode(j, file_unlock_owner, &m);
+	int ret = job_take_file(j, file_unlock_owner, &m, file, &f);
 
-	if (!ret)
-		ret = job_file(j, m.file, &f);
 	if (!ret)
 		filesession_unlock_owner(j->session, f, m.owner);
 	return ret;

@@ -49,6 +49,11 @@ static int at_name(struct job *j, struct span dir, struct span name,
 	return ret ? ret : job_at(j, dir, d);
 }
 
+/* Decodes a request that names something in a directory, and looks that up. */
+#define take_name(j, message, m, d, out)                                       \
+	(job_decode(j, message, m) ? -EBADMSG :                                \
+				     at_name(j, (m)->dir, (m)->name, d, out))
+
 /* Answers with what @name in @d is now. */
 static int reply_entry(struct job *j, struct descriptor *d, const char *name)
 {
@@ -70,10 +75,8 @@ int op_lookup(struct job *j)
 	char name[FILE_NAME_BYTES_MAX + 1];
 	struct msg_file_lookup m;
 	struct descriptor *d;
-	int ret = job_decode(j, file_lookup, &m);
+	int ret = take_name(j, file_lookup, &m, &d, name);
 
-	if (!ret)
-		ret = at_name(j, m.dir, m.name, &d, name);
 	return ret ? ret : reply_entry(j, d, name);
 }
 
@@ -84,10 +87,8 @@ int op_readlink(struct job *j)
 	char target[PATH_MAX];
 	struct descriptor *d;
 	ssize_t n;
-	int ret = job_decode(j, file_readlink, &m);
+	int ret = job_take_at(j, file_readlink, &m, handle, &d);
 
-	if (!ret)
-		ret = job_at(j, m.handle, &d);
 	if (ret)
 		return ret;
 	n = readlinkat(d->fd, "", target, sizeof(target));
@@ -102,12 +103,8 @@ int op_mknod(struct job *j)
 	char name[FILE_NAME_BYTES_MAX + 1];
 	struct msg_file_mknod m;
 	struct descriptor *d;
-	int ret = job_decode(j, file_mknod, &m);
+	int ret = take_name(j, file_mknod, &m, &d, name);
 
-	if (!ret)
-		ret = at_name(j, m.dir, m.name, &d, name);
-	if (!ret)
-		ret = job_may_write(j);
 	if (ret)
 		return ret;
 	fscred_umask(m.umask & 0777);
@@ -125,12 +122,8 @@ int op_mkdir(struct job *j)
 	char name[FILE_NAME_BYTES_MAX + 1];
 	struct msg_file_mkdir m;
 	struct descriptor *d;
-	int ret = job_decode(j, file_mkdir, &m);
+	int ret = take_name(j, file_mkdir, &m, &d, name);
 
-	if (!ret)
-		ret = at_name(j, m.dir, m.name, &d, name);
-	if (!ret)
-		ret = job_may_write(j);
 	if (ret)
 		return ret;
 	fscred_umask(m.umask & 0777);
@@ -151,8 +144,6 @@ int op_symlink(struct job *j)
 		ret = m.target.len ? -ENAMETOOLONG : -ENOENT;
 	if (!ret)
 		ret = at_name(j, m.dir, m.name, &d, name);
-	if (!ret)
-		ret = job_may_write(j);
 	if (ret)
 		return ret;
 	if (symlinkat(target, d->fd, name))
@@ -178,8 +169,6 @@ static int remove_name(struct job *j, struct span dir,
 	u64 ino;
 	int ret = at_name(j, dir, name_span, &d, name);
 
-	if (!ret)
-		ret = job_may_write(j);
 	if (ret)
 		return ret;
 	ino = inode_of(d, name);
@@ -222,8 +211,6 @@ int op_rename(struct job *j)
 		ret = at_name(j, m.dir, m.name, &d, name);
 	if (!ret)
 		ret = job_and(j, m.to_dir, &to);
-	if (!ret)
-		ret = job_may_write(j);
 	if (!ret && m.flags & ~(u32)(RENAME_NOREPLACE | RENAME_EXCHANGE))
 		ret = -EINVAL;
 	if (ret)
@@ -246,13 +233,9 @@ int op_link(struct job *j)
 	struct msg_file_link m;
 	struct descriptor *d, *what;
 	struct openfile *f;
-	int ret = job_decode(j, file_link, &m);
+	int ret = take_name(j, file_link, &m, &d, name);
 	int fd;
 
-	if (!ret)
-		ret = at_name(j, m.dir, m.name, &d, name);
-	if (!ret)
-		ret = job_may_write(j);
 	if (ret)
 		return ret;
 	if (m.file) { /* the only way to an open file without a name */

@@ -14,7 +14,7 @@
 
 enum xattr_use { XATTR_READ, XATTR_WRITE };
 
-/* Handle and name to the path and name the system calls take. */
+/* Handle to the path that the system calls take. */
 static int locate(struct job *j, struct span handle, char path[64])
 {
 	struct descriptor *d;
@@ -24,6 +24,9 @@ static int locate(struct job *j, struct span handle, char path[64])
 		snprintf(path, 64, "/proc/self/fd/%d", d->fd);
 	return ret;
 }
+
+#define take_path(j, message, m, path)                                         \
+	(job_decode(j, message, m) ? -EBADMSG : locate(j, (m)->handle, path))
 
 static int check_name(struct job *j, struct span s, enum xattr_use use,
 		      char name[XATTR_NAME_MAX + 1])
@@ -47,14 +50,10 @@ int op_setxattr(struct job *j)
 	char name[XATTR_NAME_MAX + 1];
 	struct msg_file_setxattr m;
 	char path[64];
-	int ret = job_decode(j, file_setxattr, &m);
+	int ret = take_path(j, file_setxattr, &m, path);
 
 	if (!ret)
-		ret = locate(j, m.handle, path);
-	if (!ret)
 		ret = check_name(j, m.name, XATTR_WRITE, name);
-	if (!ret)
-		ret = job_may_write(j);
 	if (!ret && m.value.len > XATTR_SIZE_MAX)
 		ret = -E2BIG;
 	if (!ret && setxattr(path, name, m.value.data, m.value.len,
@@ -86,10 +85,8 @@ int op_getxattr(struct job *j)
 	char path[64];
 	ssize_t n;
 	u8 *value;
-	int ret = job_decode(j, file_getxattr, &m);
+	int ret = take_path(j, file_getxattr, &m, path);
 
-	if (!ret)
-		ret = locate(j, m.handle, path);
 	if (!ret)
 		ret = check_name(j, m.name, XATTR_READ, name);
 	if (ret)
@@ -132,10 +129,8 @@ int op_listxattr(struct job *j)
 	char path[64];
 	char *list;
 	ssize_t n;
-	int ret = job_decode(j, file_listxattr, &m);
+	int ret = take_path(j, file_listxattr, &m, path);
 
-	if (!ret)
-		ret = locate(j, m.handle, path);
 	if (ret)
 		return ret;
 	list = malloc(XATTR_LIST_MAX);
@@ -157,14 +152,10 @@ int op_removexattr(struct job *j)
 	char name[XATTR_NAME_MAX + 1];
 	struct msg_file_removexattr m;
 	char path[64];
-	int ret = job_decode(j, file_removexattr, &m);
+	int ret = take_path(j, file_removexattr, &m, path);
 
 	if (!ret)
-		ret = locate(j, m.handle, path);
-	if (!ret)
 		ret = check_name(j, m.name, XATTR_WRITE, name);
-	if (!ret)
-		ret = job_may_write(j);
 	if (!ret && removexattr(path, name))
 		ret = -errno;
 	return ret;

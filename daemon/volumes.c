@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Volumes in the catalog: which there are, where they live, who may use them.
- * Serving them is exports.c's part. A node may change its own volumes; changing
+ * Serving them is exports_volumes.c's part. A node may change its own volumes; changing
  * another's takes what home_allows() asks.
  *
  * VOLUME_CHANGE's options are words "key=value" separated by spaces: kind,

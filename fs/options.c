@@ -131,6 +131,47 @@ static int take_list(struct options *o, char *list)
 	return ret;
 }
 
+/* One option of getopt's; like options_parse(), -1 to go on. */
+static int take_switch(struct options *o, int c)
+{
+	switch (c) {
+	case 'o':
+		return take_list(o, optarg);
+	case 'f':
+		o->fake = true;
+		return -1;
+	case 'r':
+		o->flags |= MS_RDONLY;
+		return -1;
+	case 'w':
+		o->flags &= ~(unsigned long)MS_RDONLY;
+		return -1;
+	case 'v':
+		o->verbose = true;
+		return -1;
+	case 'F':
+		o->foreground = true;
+		return -1;
+	case 'S':
+		return take_word(&o->state, optarg);
+	case 'C':
+		return take_word(&o->conf_dir, optarg);
+	case 'n': /* mount(8): no mtab, sloppy, type: nothing to do */
+	case 's':
+	case 't':
+		return -1;
+	case 'h':
+		fputs(help, stdout);
+		return 0;
+	case 'V':
+		puts("mount.virgo " VIRGO_VERSION);
+		return 0;
+	default:
+		fputs("Try: mount.virgo --help\n", stderr);
+		return 1;
+	}
+}
+
 int options_parse(struct options *o, int argc, char **argv)
 {
 	static const struct option longs[] = {
@@ -151,47 +192,8 @@ int options_parse(struct options *o, int argc, char **argv)
 			       .state = strdup(state ? state :
 						       VIRGO_DEFAULT_STATE) };
 	while (ret < 0 &&
-	       (c = getopt_long(argc, argv, "fno:rst:vw", longs, NULL)) != -1) {
-		switch (c) {
-		case 'o':
-			ret = take_list(o, optarg);
-			break;
-		case 'f':
-			o->fake = true;
-			break;
-		case 'r':
-			o->flags |= MS_RDONLY;
-			break;
-		case 'w':
-			o->flags &= ~(unsigned long)MS_RDONLY;
-			break;
-		case 'v':
-			o->verbose = true;
-			break;
-		case 'F':
-			o->foreground = true;
-			break;
-		case 'S':
-			ret = take_word(&o->state, optarg);
-			break;
-		case 'C':
-			ret = take_word(&o->conf_dir, optarg);
-			break;
-		case 'n': /* mount(8): no mtab, sloppy, type: nothing to do */
-		case 's':
-		case 't':
-			break;
-		case 'h':
-			fputs(help, stdout);
-			return 0;
-		case 'V':
-			puts("mount.virgo " VIRGO_VERSION);
-			return 0;
-		default:
-			fputs("Try: mount.virgo --help\n", stderr);
-			return 1;
-		}
-	}
+	       (c = getopt_long(argc, argv, "fno:rst:vw", longs, NULL)) != -1)
+		ret = take_switch(o, c);
 	if (ret >= 0)
 		return ret;
 	if (argc - optind < 1 || argc - optind > 2) {

@@ -36,40 +36,42 @@ static void lock_back(struct call *c, int err, const u8 *payload, u32 len)
 	go_on(c->volume);
 }
 
+/* Starts a call that goes before the volume's queue and is waited for. */
+static void start_first(struct volume *v, struct call *c)
+{
+	c->first = true;
+	v->reopening++;
+	call_start(c);
+}
+
+static void start_lock(struct file *f, struct call *c)
+{
+	if (!c)
+		return;
+	c->file = f;
+	c->file_at = 0;
+	c->done = lock_back;
+	start_first(f->inode->volume, c);
+}
+
 static void lock_again(struct file *f, const struct lockrange *l)
 {
-	struct volume *v = f->inode->volume;
 	const struct msg_file_setlk m = { .owner = l->owner,
 					  .pid = l->pid,
 					  .type = l->type,
 					  .start = l->start,
 					  .end = l->end };
-	struct call *c = call_make(v, FILE_SETLK, file_setlk, MSG_OK, &m);
 
-	if (!c)
-		return;
-	c->file = f;
-	c->file_at = 0;
-	c->first = true;
-	c->done = lock_back;
-	v->reopening++;
-	call_start(c);
+	start_lock(f, call_make(f->inode->volume, FILE_SETLK, file_setlk,
+				MSG_OK, &m));
 }
 
 static void flock_again(struct file *f)
 {
-	struct volume *v = f->inode->volume;
 	const struct msg_file_flock m = { .type = f->flock };
-	struct call *c = call_make(v, FILE_FLOCK, file_flock, MSG_OK, &m);
 
-	if (!c)
-		return;
-	c->file = f;
-	c->file_at = 0;
-	c->first = true;
-	c->done = lock_back;
-	v->reopening++;
-	call_start(c);
+	start_lock(f, call_make(f->inode->volume, FILE_FLOCK, file_flock,
+				MSG_OK, &m));
 }
 
 static void file_back(struct call *c, int err, const u8 *payload, u32 len)
@@ -114,13 +116,11 @@ static void open_again(struct file *f)
 	if (!c)
 		return;
 	c->reopens = f;
-	c->first = true;
 	c->named = true;
 	c->uid = f->uid;
 	c->gid = f->gid;
 	c->done = file_back;
-	v->reopening++;
-	call_start(c);
+	start_first(v, c);
 }
 
 /* One answer less to wait for; at none the volume is in use again. */

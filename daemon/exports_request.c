@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Messages of the file service, from connection to job; or why not. */
+#include <stdio.h>
+
+#include "audit.h"
+#include "exports_impl.h"
+#include "file_relay.h"
+#include "log.h"
+#include "policy.h"
+
+/* True when @tag was seen before and needs nothing more: it runs, or its answer
+ * is remembered and goes out again.
+ */
+static bool seen_before(struct filesession *s, u64 tag)
+{
+	const struct kept_reply *kept;
+	struct job *j;
+
+	if (tag > s->tag_seen) {
+		s->tag_seen = tag;
+		return false;
+	}
+	for (j = s->running; j; j = j->next)
+		if (j->tag == tag)
+			return true;
+	kept = filesession_reply(s, tag);
+	if (kept)
+		exports_send(s, tag, kept->type, kept->data, kept->len, NULL, 0);
+	return kept;
+}
+
+static void submit(struct exports *e, struct filesession *s, struct request *r,
+		   const struct fileop *op, struct volume *v, bool read_only)
+{
+	struct job *j = job_new(op, r->frame->tag, r->payload, r->frame->length);
+
+	if (!j) {
+		request_fail(r, -ENOMEM, "files", NULL, "out of memory");
+		return;
+	}
+	j->exports = e;
+	j->session = s;
+	j->boot = e->verifier;
+	j->descriptors = e->descriptors;
+	j->volume = v ? volume_get(v) : NULL;
+	j->read_only = read_only;
+	if (op->flags & FILEOP_WHO && j->len >= 4)
+		j->user = filesession_user(s, get_u32(j->payload));
+	exports_job_start(j);
+}
+
+static void handle_op(struct request *r)
+{
+	struct exports *e = r->node->exports;
+	struct filesession *s = exports_session_of(e, r->conn);
+	const struct fileop *op = fileop_of(r->frame->type);
+
+	if (!r->peer)
+		file_relay_request(r);
+	else if (!s)
+		request_fail(r, -ENOTCONN, "files", NULL,
+			     "no volume is attached");
+	else if (!seen_before(s, r->frame->tag))
+		submit(e, s, r, op, NULL, false);
+}
+
+/* Refuses to attach, and writes it down. */
+static void refuse(struct request *r, const char *name, int code,
+		   const char *remedy, const char *what)
+{
+	char object[VOLUME_NAME_MAX + 8];
+	struct failure f;
+
+	snprintf(object, sizeof(object), "volume %s", name);
+	failure_set(&f, code, object, remedy, "%s", what);
+	audit_write_failure(r->node->audit, r->peer, "-", "mount", object, &f);
+	log_warning("files: %s, asked for by %s: %s", object, r->peer, what);
+	request_fail_with(r, &f);
+}
+
+static const struct fileop attach_op = { MSG_FILE_ATTACH, 0, op_attach };
+
+static void handle_attach(struct request *r)
+{
+	struct exports *e = r->node->exports;
+	char name[VOLUME_NAME_MAX + 1];
+	struct msg_file_attach m;
+	struct filesession *s;
+	bool read_only, resumed;
+	struct volume *v;
+	int ret;
+
+	if (!r->peer) {
+		file_relay_request(r);
+		return;
+	}
+	if (!request_decode(r, file_attach, &m))
+		return;
+	v = exports_volume(e, m.volume);
+	if (!span_to_cstr(m.volume, name, sizeof(name)) || !v) {
+		refuse(r, name, -ENOENT,
+		       "see what there is with: virgo volume list",
+		       "this node serves no such volume");
+		return;
+	}
+	if (!volume_allows(v->allow, r->peer, &read_only)) {
+		refuse(r, name, -EACCES, "let it in with: virgo volume allow",
+		       "this node may not mount it");
+		return;
+	}
+	s = exports_session_for(e, r, &resumed);
+	ret = s ? filesession_attach(s, v, read_only) : -EMFILE;
+	if (ret) {
+		refuse(r, name, ret, NULL, "too many sessions or volumes");
+		return;
+	}
+	if (!resumed)
+		audit_write(r->node->audit, r->peer, "-", "mount", v->name,
+			    read_only ? "ok, read-only" : "ok");
+	s->resumed = resumed;
+	submit(e, s, r, &attach_op, v, read_only);
+}
+
+/* [allow] is for files too. [idmap] is not: names of owners go both ways. */
+static void judge_user(struct node *n, const char *node, struct fsuser *u)
+{
+	/* Who has no name there comes as a number, "#1234". */
+	const char *name = fsuser_name(u)[0] == '#' ? "nobody" : fsuser_name(u);
+	struct policy_grant grant;
+	struct failure f = { 0 };
+	bool refused = policy_admit(n->policy, node, name, "files", &grant, &f);
+
+	if (refused && !fsuser_refused(u))
+		audit_write_failure(n->audit, node, name, "files", "-", &f);
+	fsuser_set_refused(u, refused);
+}
+
+void exports_judge_users(struct node *n)
+{
+	for (struct filesession *s = n->exports->sessions; s; s = s->next)
+		for (u32 who = 0; who < FILE_WHO_MAX; who++) {
+			struct fsuser *u = filesession_user(s, who);
+
+			if (u)
+				judge_user(n, s->node, u);
+			fsuser_put(u);
+		}
+}
+
+static void handle_cred(struct request *r)
+{
+	struct filesession *s = exports_session_of(r->node->exports, r->conn);
+	struct msg_file_cred m;
+	struct fsuser *u;
+
+	/* Not answered, also not with an error: the requests that name the slot
+	 * will be.
+	 */
+	if (!s || msg_file_cred_decode(&m, r->payload, r->frame->length))
+		return;
+	u = fsuser_new(&m);
+	if (!u)
+		return;
+	judge_user(r->node, s->node, u);
+	filesession_set_user(s, m.who, u);
+}
+
+static void handle_cancel(struct request *r)
+{
+	struct filesession *s = exports_session_of(r->node->exports, r->conn);
+	struct msg_file_cancel m;
+	struct job *j;
+
+	if (!s || msg_file_cancel_decode(&m, r->payload, r->frame->length))
+		return;
+	for (j = s->running; j && j->tag != m.tag;)
+		j = j->next;
+	if (!j)
+		return;
+	j->cancelled = true;
+	exports_job_retry(s->exports);
+}
+
+/* A local program's requests are for the volume's node (file_relay.h). */
+enum { ANYBODY = FROM_LOCAL | FROM_PEER };
+
+static const struct service services[] = {
+	{ MSG_FILE_ATTACH, ANYBODY, handle_attach },
+	{ MSG_FILE_CRED, FROM_PEER, handle_cred },
+	{ MSG_FILE_CANCEL, FROM_PEER, handle_cancel },
+	{ MSG_FILE_IDS, FROM_PEER, handle_op },
+	{ MSG_FILE_LOOKUP, ANYBODY, handle_op },
+	{ MSG_FILE_GETATTR, ANYBODY, handle_op },
+	{ MSG_FILE_SETATTR, ANYBODY, handle_op },
+	{ MSG_FILE_READLINK, ANYBODY, handle_op },
+	{ MSG_FILE_MKNOD, FROM_PEER, handle_op },
+	{ MSG_FILE_MKDIR, FROM_PEER, handle_op },
+	{ MSG_FILE_SYMLINK, FROM_PEER, handle_op },
+	{ MSG_FILE_UNLINK, FROM_PEER, handle_op },
+	{ MSG_FILE_RMDIR, FROM_PEER, handle_op },
+	{ MSG_FILE_RENAME, FROM_PEER, handle_op },
+	{ MSG_FILE_LINK, FROM_PEER, handle_op },
+	{ MSG_FILE_OPEN, ANYBODY, handle_op },
+	{ MSG_FILE_CREATE, ANYBODY, handle_op },
+	{ MSG_FILE_TMPFILE, FROM_PEER, handle_op },
+	{ MSG_FILE_RELEASE, ANYBODY, handle_op },
+	{ MSG_FILE_READ, ANYBODY, handle_op },
+	{ MSG_FILE_WRITE, ANYBODY, handle_op },
+	{ MSG_FILE_FSYNC, ANYBODY, handle_op },
+	{ MSG_FILE_FSYNCDIR, FROM_PEER, handle_op },
+	{ MSG_FILE_SYNCFS, FROM_PEER, handle_op },
+	{ MSG_FILE_READDIR, FROM_PEER, handle_op },
+	{ MSG_FILE_STATFS, FROM_PEER, handle_op },
+	{ MSG_FILE_SETXATTR, FROM_PEER, handle_op },
+	{ MSG_FILE_GETXATTR, FROM_PEER, handle_op },
+	{ MSG_FILE_LISTXATTR, FROM_PEER, handle_op },
+	{ MSG_FILE_REMOVEXATTR, FROM_PEER, handle_op },
+	{ MSG_FILE_ACCESS, FROM_PEER, handle_op },
+	{ MSG_FILE_GETLK, FROM_PEER, handle_op },
+	{ MSG_FILE_SETLK, FROM_PEER, handle_op },
+	{ MSG_FILE_FLOCK, FROM_PEER, handle_op },
+	{ MSG_FILE_UNLOCK_OWNER, FROM_PEER, handle_op },
+	{ MSG_FILE_FALLOCATE, FROM_PEER, handle_op },
+	{ MSG_FILE_LSEEK, FROM_PEER, handle_op },
+	{ MSG_FILE_COPY, FROM_PEER, handle_op },
+};
+
+void exports_take_requests(struct exports *e)
+{
+	service_add(e->node, services, ARRAY_SIZE(services));
+	service_on_close(e->node, exports_session_closed);
+	policy_on_reload(e->node, exports_judge_users);
+}
