@@ -16,6 +16,9 @@ struct answer { /* of one node that was asked */
 	u64 tag; /* of the open exchange; 0 when it is over */
 	char name[NODE_NAME_MAX + 1];
 	bool came;
+	bool dialled; /* the question had to wait for a connection */
+	u64 asked_us;
+	u32 round_trip_us; /* of the question itself; 0: not measured */
 	struct load load;
 	char version[32];
 };
@@ -52,6 +55,8 @@ static struct rec_node_status row_of(const struct query *q,
 
 	if (!round_trip_us && !m->self)
 		round_trip_us = peers_round_trip_us(q->node->peers, m->name);
+	if (!round_trip_us && a)
+		round_trip_us = a->round_trip_us;
 	return (struct rec_node_status){
 		.name = span_of(m->name),
 		.state = span_of(member_state_name(m)),
@@ -172,6 +177,24 @@ static void take_load(struct answer *a, const struct frame *f,
 }
 
 static void on_load(void *arg, const struct frame *f, const u8 *payload,
+		    const struct failure *why);
+
+static bool ask_load(struct answer *a)
+{
+	struct peers *peers = a->query->node->peers;
+
+	a->dialled = !peers_epoch(peers, a->name, TLS_CONTROL);
+	a->asked_us = loop_clock_us();
+	a->tag = peers_call(peers, a->name, TLS_CONTROL, MSG_LOAD, NULL, 0,
+			    on_load, a);
+	return a->tag != 0;
+}
+
+/* Neither membership nor a heartbeat may have measured a node that has just come
+ * up: then the question does. One that waited for its connection tells nothing
+ * and is put again.
+ */
+static void on_load(void *arg, const struct frame *f, const u8 *payload,
 		    const struct failure *why)
 {
 	struct answer *a = arg;
@@ -179,6 +202,10 @@ static void on_load(void *arg, const struct frame *f, const u8 *payload,
 	a->tag = 0;
 	if (f)
 		take_load(a, f, payload);
+	if (f && a->dialled && ask_load(a))
+		return;
+	if (f && !a->dialled)
+		a->round_trip_us = (u32)(loop_clock_us() - a->asked_us);
 	if (--a->query->open == 0)
 		query_end(a->query, true);
 }
@@ -195,9 +222,7 @@ static void ask(struct query *q, const struct member *m)
 
 	a->query = q;
 	snprintf(a->name, sizeof(a->name), "%s", m->name);
-	a->tag = peers_call(q->node->peers, m->name, TLS_CONTROL, MSG_LOAD,
-			    NULL, 0, on_load, a);
-	if (!a->tag)
+	if (!ask_load(a))
 		return;
 	q->count++;
 	q->open++;

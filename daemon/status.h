@@ -3,7 +3,8 @@
  * MSG_STATUS: what this node knows of the cloud. In a cloud of up to
  * STATUS_ASK_MAX nodes those that are not down are asked for their load first;
  * who has not answered within STATUS_WAIT_MS is shown as membership last heard
- * of it, so the answer always comes.
+ * of it, so the answer always comes. A node that answered has a round trip: the
+ * question's own where neither membership nor a heartbeat has measured one yet.
  */
 #ifndef VIRGO_DAEMON_STATUS_H
 #define VIRGO_DAEMON_STATUS_H
