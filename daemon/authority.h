@@ -14,6 +14,7 @@
 #define VIRGO_DAEMON_AUTHORITY_H
 
 #include "failure.h"
+#include "secret.h"
 
 enum {
 	SERIAL_BYTES = 16,
@@ -27,14 +28,6 @@ enum {
 };
 
 struct authority;
-
-/* Bytes from malloc(), with a NUL behind them that len does not count. */
-struct blob {
-	char *data;
-	size_t len;
-};
-/* Wipes the bytes first: some of them are keys. */
-void blob_free(struct blob *b);
 
 /* Makes a new key and a certificate of 30 years signed by itself. */
 int authority_create(struct authority **out, const char *cloud,
@@ -101,12 +94,5 @@ int node_request_key_hash(struct span der, u8 hash[32]);
 /* A PKCS#10 request (DER) for @name with the key in @pem. */
 int node_request_create(struct span pem, const char *name, struct blob *der,
 			struct failure *f);
-
-/* @len bytes that nobody can guess; never fails (aborts without a source). */
-void random_fill(void *out, size_t len);
-void sha256_of(const void *data, size_t len, u8 out[32]);
-/* Compares in a time that does not depend on the bytes. */
-bool secret_equal(const void *a, const void *b, size_t len);
-void hex_of(const void *data, size_t len, char *out);
 
 #endif

@@ -145,16 +145,56 @@ int home_ready(const struct node *n, struct failure *f)
 
 /* Invitations */
 
+/* What is asked for, checked: 0 with @name ("" for any), or @f. */
+static int check_invite(const struct catalog *c, const struct msg_invite *m,
+			char name[NODE_NAME_MAX + 1], struct failure *f)
+{
+	int ret = 0;
+
+	name[0] = '\0';
+	if (m->name.len && !span_to_cstr(m->name, name, NODE_NAME_MAX + 1))
+		strcpy(name, "-");
+	if (m->name.len)
+		ret = node_name_check(name, f);
+	if (ret)
+		return ret;
+	if (*name && catalog_node(c, name))
+		return failure_set(f, -EEXIST, "invite", "another name",
+				   "the cloud has a node %s already", name);
+	if (m->seconds > INVITE_MAX_S)
+		return failure_set(f, -EINVAL, "invite", "--ttl 15m",
+				   "an invitation may last 30 days at most");
+	return 0;
+}
+
+/* Writes down an invitation for @secret. */
+static int record_invite(struct catalog *c, const u8 *secret, const char *name,
+			 s64 now, u32 seconds, struct failure *f)
+{
+	const struct rec_invitation_row i = {
+		.name = span_of(name),
+		.expires_s = (u64)now + (seconds ? seconds : INVITE_DEFAULT_S),
+	};
+	struct catalog_edit *e = catalog_edit(c);
+	char key[INVITATION_KEY_MAX];
+
+	if (e && invitations_sweep(c, e, now) >= INVITATIONS_MAX) {
+		catalog_drop(e);
+		return failure_set(f, -ENOSPC, "invite", "again later",
+				   "there are %d invitations already",
+				   INVITATIONS_MAX);
+	}
+	invitation_key(secret, key);
+	if (e)
+		edit_invitation(e, key, &i);
+	return catalog_commit(e, f);
+}
+
 static void serve_invite(struct request *r)
 {
 	struct node *n = r->node;
-	struct catalog *c = n->catalog;
-	s64 now = (s64)time(NULL);
-	char key[INVITATION_KEY_MAX], text[TOKEN_TEXT_MAX + 1];
-	struct rec_invitation_row i = { 0 };
-	char name[NODE_NAME_MAX + 1] = "";
+	char name[NODE_NAME_MAX + 1], text[TOKEN_TEXT_MAX + 1];
 	struct token t = { 0 };
-	struct catalog_edit *e;
 	struct msg_invite m;
 	struct failure f;
 	int ret;
@@ -162,46 +202,20 @@ static void serve_invite(struct request *r)
 	if (!home_or_forward(r) || !request_decode(r, invite, &m) ||
 	    !home_allows(r, "invite"))
 		return;
-	if (m.name.len && !span_to_cstr(m.name, name, sizeof(name)))
-		strcpy(name, "-");
-	if (m.name.len && node_name_check(name, &f) < 0) {
-		request_fail_with(r, &f);
-		return;
-	}
-	if (*name && catalog_node(c, name)) {
-		request_fail(r, -EEXIST, "invite", "another name",
-			     "the cloud has a node %s already", name);
-		return;
-	}
-	if (m.seconds > INVITE_MAX_S) {
-		request_fail(r, -EINVAL, "invite", "--ttl 15m",
-			     "an invitation may last 30 days at most");
-		return;
-	}
-	strcpy(t.home, catalog_head(c)->self);
-	catalog_addresses(c, t.home, t.addresses, sizeof(t.addresses));
-	memcpy(t.fingerprint, authority_fingerprint(n->authority),
-	       sizeof(t.fingerprint));
 	random_fill(t.secret, sizeof(t.secret));
-	invitation_key(t.secret, key);
-	i.name = span_of(name);
-	i.expires_s = (u64)now + (m.seconds ? m.seconds : INVITE_DEFAULT_S);
-	e = catalog_edit(c);
-	if (e && invitations_sweep(c, e, now) >= INVITATIONS_MAX) {
-		catalog_drop(e);
-		request_fail(r, -ENOSPC, "invite", "again later",
-			     "there are %d invitations already",
-			     INVITATIONS_MAX);
-		return;
-	}
-	if (e)
-		edit_invitation(e, key, &i);
-	ret = catalog_commit(e, &f);
+	ret = check_invite(n->catalog, &m, name, &f);
+	if (!ret)
+		ret = record_invite(n->catalog, t.secret, name,
+				    (s64)time(NULL), m.seconds, &f);
 	if (ret < 0) {
 		request_fail_with(r, &f);
 		return;
 	}
 	home_audit(r, "invite", *name ? name : "-", NULL);
+	strcpy(t.home, catalog_head(n->catalog)->self);
+	catalog_addresses(n->catalog, t.home, t.addresses, sizeof(t.addresses));
+	memcpy(t.fingerprint, authority_fingerprint(n->authority),
+	       sizeof(t.fingerprint));
 	token_print(&t, text);
 	request_reply(r, INVITED, invited,
 		      (&(struct msg_invited){ .token = span_of(text),
