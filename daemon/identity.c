@@ -43,6 +43,20 @@ static bool refuse_removed(const struct tls_peer *peer, void *arg)
 	return catalog_refuses(arg, peer->serial);
 }
 
+/* A connection outlives the certificate it began with as long as the catalog says
+ * that the authority renewed it; of a node's certificates the stem stays.
+ */
+static s64 renewed_until(const struct tls_peer *of, void *arg)
+{
+	const struct rec_node_row *known = catalog_node(arg, of->node);
+
+	return known && known->serial.len >= STEM_DIGITS &&
+			       !memcmp(known->serial.data, of->serial,
+				       STEM_DIGITS) ?
+		       (s64)known->expires_s :
+		       0;
+}
+
 static int load_tls(struct node *n, const char *dir, struct failure *f)
 {
 	struct tls_identity *id;
@@ -51,6 +65,7 @@ static int load_tls(struct node *n, const char *dir, struct failure *f)
 	if (ret)
 		return ret;
 	tls_identity_set_refused(id, refuse_removed, n->catalog);
+	tls_identity_set_renewed(id, renewed_until, n->catalog);
 	tls_identity_put(n->identity);
 	n->identity = id;
 	n->local.node = tls_identity_node(id);

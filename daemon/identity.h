@@ -2,7 +2,8 @@
 /*
  * Who this node is while virgod runs: its certificate, renewed at two thirds of
  * its life without closing anything, the authority it trusts, and its copy of
- * the catalog. A certificate of a removed node is refused in every handshake.
+ * the catalog. A certificate of a removed node is refused in every handshake;
+ * a connection under one that expires and was not renewed is cut then.
  */
 #ifndef VIRGO_DAEMON_IDENTITY_H
 #define VIRGO_DAEMON_IDENTITY_H

@@ -93,7 +93,9 @@ static void link_closed(struct conn *c, const struct failure *why)
 	struct listeners *l = k->all;
 
 	if (why->code && k->net)
-		log_info("connection from %s: %s",
+		log_line(why->code == -EKEYEXPIRED ? LOG_LEVEL_NOTICE :
+						     LOG_LEVEL_INFO,
+			 "connection from %s: %s",
 			 why->object[0] ? why->object : "the network",
 			 why->what);
 	service_closed(l->node, c);

@@ -38,6 +38,7 @@
 #include "state.h"
 #include "status.h"
 #include "stdfds.h"
+#include "volume_list.h"
 #include "where.h"
 
 enum { HEAP_KEPT_BYTES = 8 << 20 };
@@ -335,7 +336,8 @@ static int build(struct daemon *d, const struct options *o, struct failure *f)
 	audit_serve(n);
 	n->doctor = doctor_new(n);
 	n->file_relay = file_relay_new(n);
-	if (!n->file_relay)
+	n->volume_list = volume_list_new(n);
+	if (!n->file_relay || !n->volume_list)
 		return failure_set(f, -ENOMEM, "virgod", NULL, "out of memory");
 	ret = exports_new(&n->exports, n, f);
 	if (ret)
@@ -375,6 +377,7 @@ static void dismantle(struct daemon *d)
 	home_free(n->home, n);
 	peers_free(n->peers);
 	file_relay_free(n->file_relay);
+	volume_list_free(n->volume_list);
 	audit_serve_end(n);
 	services_free(n->services);
 	if (n->loop)

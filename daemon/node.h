@@ -17,6 +17,7 @@ struct home;
 struct listeners;
 struct renewal;
 struct replica;
+struct volume_list;
 
 struct node {
 	struct loop *loop;
@@ -40,6 +41,7 @@ struct node {
 	struct peers *peers; /* peers.h: connections to other nodes */
 	struct jobs *jobs; /* jobs.h */
 	struct exports *exports; /* exports.h: the file service */
+	struct volume_list *volume_list; /* volume_list.h */
 	struct file_relay *file_relay; /* file_relay.h: files of other nodes */
 	struct audit *audit; /* audit.h */
 	struct doctor *doctor; /* doctor.h: examines nodes on request */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Volumes in the catalog: which there are, where they live, who may use them.
- * Serving them is exports_volumes.c's part. A node may change its own volumes; changing
- * another's takes what home_allows() asks.
+* Serving them is exports_volumes.c's part, listing them volume_list.c's. A node
+ * may change its own volumes; changing another's takes what home_allows() asks.
  *
  * VOLUME_CHANGE's options are words "key=value" separated by spaces: kind,
  * squash, idmap, and allow, whose value has commas inside.
@@ -215,56 +215,8 @@ static void serve_volume_change(struct request *r)
 		request_ok(r);
 }
 
-/* @v with the addresses of its node, so that a client need not ask for those. */
-static struct rec_volume_row addressed(const struct catalog *c,
-				       const struct rec_volume_row *v)
-{
-	char node[NODE_NAME_MAX + 1];
-	const struct rec_node_row *n;
-	struct rec_volume_row out = *v;
-
-	span_to_cstr(v->node, node, sizeof(node));
-	n = catalog_node(c, node);
-	if (n)
-		out.addresses = n->addresses;
-	return out;
-}
-
-static void serve_volume_list(struct request *r)
-{
-	struct catalog *c = r->node->catalog;
-	const struct rec_volume_row *v;
-	struct rec_volume_row row;
-	size_t at = 0, size = 0;
-	struct wcursor w;
-	u8 *buf;
-
-	while (c && (v = catalog_next_volume(c, &at))) {
-		row = addressed(c, v);
-		size += 4 + rec_volume_row_size(&row);
-	}
-	buf = malloc(size + 1);
-	if (!buf || size > FRAME_MAX - 256) {
-		free(buf);
-		request_fail(r, -EMSGSIZE, "volume list", NULL,
-			     "there are too many volumes to list");
-		return;
-	}
-	w = wcursor_of(buf, size);
-	at = 0;
-	while (c && (v = catalog_next_volume(c, &at))) {
-		row = addressed(c, v);
-		rec_volume_row_append(&w, &row);
-	}
-	request_reply(r, VOLUMES, volumes,
-		      (&(struct msg_volumes){
-			      .volumes = { buf, (u32)wcursor_len(&w) } }));
-	free(buf);
-}
-
 static const struct service services[] = {
 	{ MSG_VOLUME_CHANGE, FROM_ROOT | FROM_PEER, serve_volume_change },
-	{ MSG_VOLUME_LIST, FROM_LOCAL | FROM_PEER, serve_volume_list },
 };
 
 void volumes_serve(struct node *n)

@@ -12,7 +12,8 @@
  *
  * A heartbeat goes out whenever nothing else was sent for CONN_PING_MS, also
  * while reading is paused; so a live peer is always heard within that time, and
- * silence for CONN_DEAD_MS is death.
+ * silence for CONN_DEAD_MS is death. The same timer ends a connection whose
+ * certificates, either side's, have expired and were not renewed.
  */
 #include "conn.h"
 
@@ -20,6 +21,7 @@
 #include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "chunks.h"
@@ -387,15 +389,21 @@ static void send_hello(struct conn *c)
 		enqueue(c, &f, buf, wcursor_len(&w), NULL, 0);
 }
 
+static void take_goaway(struct conn *c, const struct frame *f, const u8 *p)
+{
+	struct msg_goaway m = { .code = 0 };
+	char why[128] = "";
+
+	if (msg_goaway_decode(&m, p, f->length) == 0)
+		span_to_cstr(m.why, why, sizeof(why));
+	fail(c, m.code == -EKEYEXPIRED ? m.code : -ECONNREFUSED, "%s",
+	     why[0] ? why : "it sent us away");
+}
+
 static void take_hello(struct conn *c, const struct frame *f, const u8 *p)
 {
 	if (f->type == MSG_GOAWAY) {
-		struct msg_goaway m;
-		char why[128] = "";
-
-		if (msg_goaway_decode(&m, p, f->length) == 0)
-			span_to_cstr(m.why, why, sizeof(why));
-		fail(c, -ECONNREFUSED, "%s", why[0] ? why : "it sent us away");
+		take_goaway(c, f, p);
 		return;
 	}
 	c->hello_bytes = malloc(f->length ? f->length : 1);
@@ -451,6 +459,9 @@ static void take_frame(struct conn *c, const struct frame *f, const u8 *p)
 
 			conn_reply(c, f->tag, PONG, pong, &pong);
 		}
+		return;
+	case MSG_GOAWAY:
+		take_goaway(c, f, p);
 		return;
 	case MSG_PONG:
 		take_pong(c, p, f->length);
@@ -673,6 +684,23 @@ static void heartbeat(struct conn *c, u64 now)
 		     (unsigned int)CONN_DEAD_MS);
 }
 
+/* The other side is told why, if it still takes anything. */
+static void check_certificates(struct conn *c)
+{
+	struct msg_goaway m = { .code = -EKEYEXPIRED };
+	struct failure f;
+	char why[sizeof(f.object) + 40];
+
+	if (!tls_session_current(c->tls, (s64)time(NULL), &f))
+		return;
+	snprintf(why, sizeof(why), "the certificate of %s has expired",
+		 f.object);
+	m.why = span_of(why);
+	conn_request(c, 0, GOAWAY, goaway, &m);
+	write_out(c);
+	conn_close(c, &f);
+}
+
 static void on_timer(struct timer *t)
 {
 	struct conn *c = (struct conn *)((char *)t - offsetof(struct conn,
@@ -691,6 +719,8 @@ static void on_timer(struct timer *t)
 	}
 	if (c->state == OPEN && c->tls)
 		heartbeat(c, now);
+	if (c->state == OPEN && c->tls)
+		check_certificates(c);
 	if (c->state != CLOSED)
 		loop_arm(c->loop, &c->timer, HEARTBEAT_US);
 }

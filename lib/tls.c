@@ -20,7 +20,11 @@
 	"+AEAD:+SHA256:+SHA384:+GROUP-X25519:+GROUP-SECP256R1:"                \
 	"+SIGN-ECDSA-SECP256R1-SHA256:+SIGN-EDDSA-ED25519:+CTYPE-X509"
 
-enum { FINGERPRINT_BYTES = 32, CHAIN_MAX = 4 };
+enum {
+	FINGERPRINT_BYTES = 32,
+	CHAIN_MAX = 4,
+	RENEWED_ASK_S = 60, /* before the end of a certificate's life */
+};
 
 static const char *const class_names[] = {
 	[TLS_CONTROL] = "virgo/1",
@@ -35,6 +39,8 @@ struct tls_identity {
 	s64 issued_s;
 	bool (*refused)(const struct tls_peer *peer, void *arg);
 	void *refused_arg;
+	s64 (*renewed)(const struct tls_peer *of, void *arg);
+	void *renewed_arg;
 };
 
 struct tls_session {
@@ -43,6 +49,7 @@ struct tls_session {
 	struct tls_identity *id;
 	struct tls_io io;
 	struct tls_peer peer;
+	s64 own_expires_s; /* 0 without a certificate of our own */
 	struct failure why;
 	char expect[NODE_NAME_MAX + 1];
 	u8 pin[FINGERPRINT_BYTES];
@@ -203,6 +210,44 @@ void tls_identity_set_refused(struct tls_identity *id,
 {
 	id->refused = refused;
 	id->refused_arg = arg;
+}
+
+void tls_identity_set_renewed(struct tls_identity *id,
+			      s64 (*renewed)(const struct tls_peer *of,
+					     void *arg),
+			      void *arg)
+{
+	id->renewed = renewed;
+	id->renewed_arg = arg;
+}
+
+/* Whether @of, valid until *@until_s, is valid at @now_s. Learns of a renewal. */
+static bool certificate_current(const struct tls_identity *id,
+				const struct tls_peer *of, s64 *until_s,
+				s64 now_s)
+{
+	s64 later;
+
+	if (!*until_s || now_s < *until_s - RENEWED_ASK_S)
+		return true;
+	later = id && id->renewed ? id->renewed(of, id->renewed_arg) : 0;
+	if (later > *until_s)
+		*until_s = later;
+	return now_s <= *until_s;
+}
+
+int tls_session_current(struct tls_session *s, s64 now_s, struct failure *f)
+{
+	if (!certificate_current(s->id, &s->peer, &s->peer.expires_s, now_s))
+		return failure_set(f, -EKEYEXPIRED, s->peer.node,
+				   "virgo doctor, which compares the clocks",
+				   "its certificate has expired");
+	if (s->id && !certificate_current(s->id, &s->id->self,
+					  &s->own_expires_s, now_s))
+		return failure_set(f, -EKEYEXPIRED, s->id->self.node,
+				   "virgo doctor, which compares the clocks",
+				   "this node's certificate has expired");
+	return 0;
 }
 
 /* Fails the handshake with a reason; the value aborts it inside GnuTLS. */
@@ -371,6 +416,7 @@ static int session_new(struct tls_session **out, struct tls_identity *id,
 	if (id) {
 		atomic_fetch_add(&id->refs, 1);
 		s->id = id;
+		s->own_expires_s = id->self.expires_s;
 	} else if (gnutls_certificate_allocate_credentials(&s->own_cred)) {
 		goto fail;
 	}

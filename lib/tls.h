@@ -52,6 +52,15 @@ void tls_identity_set_refused(struct tls_identity *id,
 					      void *arg),
 			      void *arg);
 
+/* Asked while a connection is open about a certificate that is about to run out,
+ * the peer's or this node's own (@of): until when it has been renewed, 0 when
+ * nothing is known of that. Runs in the connection's thread.
+ */
+void tls_identity_set_renewed(struct tls_identity *id,
+			      s64 (*renewed)(const struct tls_peer *of,
+					     void *arg),
+			      void *arg);
+
 /* @push takes bytes for the wire (all of them, or -1 with errno); @pull gives
  * bytes from the wire (0 at the end, -1 with EAGAIN when there are none yet).
  */
@@ -81,6 +90,11 @@ void tls_session_free(struct tls_session *s);
 int tls_handshake(struct tls_session *s, struct failure *f);
 /* Valid after the handshake. */
 const struct tls_peer *tls_session_peer(const struct tls_session *s);
+
+/* After the handshake: 0 as long as the peer's certificate and our own are valid
+ * at Unix time @now_s or known to have been renewed, else -EKEYEXPIRED and @f.
+ */
+int tls_session_current(struct tls_session *s, s64 now_s, struct failure *f);
 
 /* All of @len is taken; 0 or a negative errno. */
 int tls_send(struct tls_session *s, const void *data, size_t len);

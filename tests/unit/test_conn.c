@@ -168,6 +168,61 @@ Test(conn, two_nodes_greet_and_know_each_other)
 	tls_identity_put(b);
 }
 
+static s64 life_end;
+
+static s64 renewed_beta(const struct tls_peer *of, void *arg)
+{
+	return strcmp(of->node, "beta") ? 0 : *(s64 *)arg;
+}
+
+/* Opens a connection of alpha and beta, whose certificates end after so long. */
+static void live_for(struct end *s, struct end *c, s64 a_life_s, s64 b_life_s,
+		     s64 *renewed)
+{
+	struct tls_identity *a = kit_identity(authority, "alpha", time(NULL),
+					      a_life_s);
+	struct tls_identity *b = kit_identity(authority, "beta", time(NULL),
+					      b_life_s);
+
+	life_end = time(NULL) + 3;
+	tls_identity_set_renewed(a, renewed_beta, renewed);
+	tls_identity_set_renewed(b, renewed_beta, renewed);
+	tls_dial(s, c, a, b, TLS_CONTROL, 1u << TLS_CONTROL, "alpha", NULL);
+	run_until(s->opened && c->opened);
+	tls_identity_put(a);
+	tls_identity_put(b);
+}
+
+Test(conn, expires_at_both_ends_with_its_certificate)
+{
+	struct end s = { 0 };
+	struct end c = { 0 };
+	s64 renewed = 0;
+
+	live_for(&s, &c, LIFE, 3, &renewed);
+	run_until(s.closed && c.closed);
+	cr_assert_gt(time(NULL), life_end);
+	/* Whoever comes first tells the other. */
+	cr_assert_eq(s.why.code, -EKEYEXPIRED);
+	cr_assert_eq(c.why.code, -EKEYEXPIRED);
+	cr_assert(strstr(s.why.what, "certificate"));
+	cr_assert(strstr(c.why.what, "certificate"));
+}
+
+Test(conn, outlives_its_certificate_when_that_was_renewed)
+{
+	struct end s = { 0 };
+	struct end c = { 0 };
+	s64 renewed = time(NULL) + LIFE;
+
+	live_for(&s, &c, LIFE, 3, &renewed);
+	while (time(NULL) < life_end + 3)
+		cr_assert_eq(loop_step(loop, 100), 0);
+	cr_assert_not(s.closed);
+	cr_assert_not(c.closed);
+	close_both(&s, &c);
+}
+
 Test(conn, megabytes_arrive_whole_and_backpressure_is_told)
 {
 	enum { FRAMES = 64 };
