@@ -10,6 +10,7 @@
 
 #ifdef __KERNEL__
 
+#include <asm/barrier.h>
 #include <linux/build_bug.h>
 #include <linux/errno.h>
 #include <linux/kernel.h>
@@ -17,6 +18,9 @@
 #include <linux/stddef.h>
 #include <linux/string.h>
 #include <linux/types.h>
+
+#define load_acquire(p) smp_load_acquire(p)
+#define store_release(p, v) smp_store_release(p, v)
 
 #else
 
@@ -40,6 +44,10 @@ typedef int64_t s64;
 #ifndef ARRAY_SIZE
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #endif
+
+/* Between processes and processors that share memory; up to a long's width. */
+#define load_acquire(p) __atomic_load_n(p, __ATOMIC_ACQUIRE)
+#define store_release(p, v) __atomic_store_n(p, v, __ATOMIC_RELEASE)
 
 /* As the kernel's: 32-bit machines have no 64-bit division there. */
 static inline u64 div_u64(u64 a, u32 b)

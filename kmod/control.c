@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The control plane: generic netlink with one policy for all attributes, checked
+ * strictly, and admin permission (in the initial user namespace) on whatever
+ * changes something.
+ */
+#include "control.h"
+
+#include <linux/virgo.h>
+#include <net/genetlink.h>
+#include <net/sock.h>
+
+#include "compat.h"
+#include "instance.h"
+#include "vars.h"
+
+static struct genl_family family;
+
+static const struct nla_policy policy[VIRGO_A_MAX + 1] = {
+	[VIRGO_A_VAR_NAME] = { .type = NLA_NUL_STRING,
+			       .len = VAR_NAME_BYTES - 1 },
+	[VIRGO_A_VAR_UNIT] = { .type = NLA_NUL_STRING,
+			       .len = VAR_UNIT_BYTES - 1 },
+	[VIRGO_A_VAR_PRODUCER] = { .type = NLA_NUL_STRING,
+				   .len = VAR_PRODUCER_BYTES - 1 },
+	[VIRGO_A_VAR_TYPE] = NLA_POLICY_RANGE(NLA_U8, VAR_S64, VAR_BOOL),
+	[VIRGO_A_VAR_MODE] = NLA_POLICY_MAX(NLA_U8, VAR_ON),
+	[VIRGO_A_VAR_VALUE] = { .type = NLA_U64 },
+	[VIRGO_A_VAR_MIN] = { .type = NLA_U64 },
+	[VIRGO_A_VAR_MAX] = { .type = NLA_U64 },
+	[VIRGO_A_VAR_DEFAULT] = { .type = NLA_U64 },
+	[VIRGO_A_VAR_UPDATED] = { .type = NLA_REJECT },
+	[VIRGO_A_VAR_TTL] = { .type = NLA_U32 },
+	[VIRGO_A_VAR_CONFIDENCE] = { .type = NLA_U32 },
+	[VIRGO_A_LIMIT_HANDLES] = { .type = NLA_U32 },
+};
+
+static const u8 limit_attr[LIMIT_COUNT] = {
+	[LIMIT_HANDLES] = VIRGO_A_LIMIT_HANDLES,
+};
+
+/* Every request passes here: post_() gives the reference back. */
+static int pre(const struct genl_split_ops *op, struct sk_buff *skb,
+	       struct genl_info *info)
+{
+	struct instance *in = instance_of(genl_info_net(info));
+
+	if (IS_ERR(in))
+		return PTR_ERR(in);
+	info->user_ptr[0] = in;
+	return 0;
+}
+
+static void post(const struct genl_split_ops *op, struct sk_buff *skb,
+		 struct genl_info *info)
+{
+	instance_put(info->user_ptr[0]);
+}
+
+static int put_var(struct sk_buff *skb, u32 portid, u32 seq, int flags, u8 cmd,
+		   const struct var *v)
+{
+	void *head = genlmsg_put(skb, portid, seq, &family, flags, cmd);
+
+	if (!head)
+		return -EMSGSIZE;
+	if (nla_put_string(skb, VIRGO_A_VAR_NAME, v->name) ||
+	    nla_put_string(skb, VIRGO_A_VAR_UNIT, v->unit) ||
+	    nla_put_string(skb, VIRGO_A_VAR_PRODUCER, v->producer) ||
+	    nla_put_u8(skb, VIRGO_A_VAR_TYPE, v->type) ||
+	    nla_put_u8(skb, VIRGO_A_VAR_MODE, v->mode) ||
+	    nla_put_u64_64bit(skb, VIRGO_A_VAR_VALUE, v->value, VIRGO_A_PAD) ||
+	    nla_put_u64_64bit(skb, VIRGO_A_VAR_MIN, v->min, VIRGO_A_PAD) ||
+	    nla_put_u64_64bit(skb, VIRGO_A_VAR_MAX, v->max, VIRGO_A_PAD) ||
+	    nla_put_u64_64bit(skb, VIRGO_A_VAR_DEFAULT, v->def, VIRGO_A_PAD) ||
+	    nla_put_u64_64bit(skb, VIRGO_A_VAR_UPDATED, v->updated_ns,
+			      VIRGO_A_PAD) ||
+	    nla_put_u32(skb, VIRGO_A_VAR_TTL, v->ttl_ms) ||
+	    nla_put_u32(skb, VIRGO_A_VAR_CONFIDENCE, v->confidence_ppm)) {
+		genlmsg_cancel(skb, head);
+		return -EMSGSIZE;
+	}
+	genlmsg_end(skb, head);
+	return 0;
+}
+
+static int var_set(struct sk_buff *skb, struct genl_info *info)
+{
+	static const u8 needed[] = {
+		VIRGO_A_VAR_NAME, VIRGO_A_VAR_TYPE, VIRGO_A_VAR_MODE,
+		VIRGO_A_VAR_VALUE, VIRGO_A_VAR_MIN, VIRGO_A_VAR_MAX,
+		VIRGO_A_VAR_DEFAULT, VIRGO_A_VAR_TTL, VIRGO_A_VAR_CONFIDENCE,
+		VIRGO_A_VAR_UNIT, VIRGO_A_VAR_PRODUCER,
+	};
+	struct nlattr **a = info->attrs;
+	struct var v = { 0 };
+	int ret;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(needed); i++)
+		if (!a[needed[i]])
+			return -EINVAL;
+	nla_strscpy(v.name, a[VIRGO_A_VAR_NAME], sizeof(v.name));
+	nla_strscpy(v.unit, a[VIRGO_A_VAR_UNIT], sizeof(v.unit));
+	nla_strscpy(v.producer, a[VIRGO_A_VAR_PRODUCER], sizeof(v.producer));
+	v.type = nla_get_u8(a[VIRGO_A_VAR_TYPE]);
+	v.mode = nla_get_u8(a[VIRGO_A_VAR_MODE]);
+	v.value = nla_get_u64(a[VIRGO_A_VAR_VALUE]);
+	v.min = nla_get_u64(a[VIRGO_A_VAR_MIN]);
+	v.max = nla_get_u64(a[VIRGO_A_VAR_MAX]);
+	v.def = nla_get_u64(a[VIRGO_A_VAR_DEFAULT]);
+	v.ttl_ms = nla_get_u32(a[VIRGO_A_VAR_TTL]);
+	v.confidence_ppm = nla_get_u32(a[VIRGO_A_VAR_CONFIDENCE]);
+	ret = vars_set(info->user_ptr[0], &v);
+	if (ret == -ERANGE)
+		NL_SET_ERR_MSG(info->extack, "value outside of min and max");
+	return ret;
+}
+
+static int var_get_one(struct sk_buff *skb, struct genl_info *info)
+{
+	struct sk_buff *reply;
+	struct var v;
+	int ret;
+
+	if (!info->attrs[VIRGO_A_VAR_NAME])
+		return -EINVAL;
+	ret = vars_read(info->user_ptr[0],
+			nla_data(info->attrs[VIRGO_A_VAR_NAME]), &v);
+	if (ret)
+		return ret;
+	reply = genlmsg_new(NLMSG_GOODSIZE, GFP_KERNEL);
+	if (!reply)
+		return -ENOMEM;
+	ret = put_var(reply, info->snd_portid, info->snd_seq, 0,
+		      VIRGO_CMD_VAR_GET, &v);
+	if (ret) {
+		nlmsg_free(reply);
+		return ret;
+	}
+	return genlmsg_reply(reply, info);
+}
+
+static int var_dump(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	struct instance *in = instance_of(sock_net(skb->sk));
+	u32 slot = cb->args[0] ? cb->args[0] : 1;
+	struct var v;
+	void *table;
+
+	if (IS_ERR(in))
+		return PTR_ERR(in);
+	table = vars_peek(&in->vars);
+	for (; table && slot < VAR_SLOTS; slot++) {
+		if (var_read(table, slot, &v))
+			continue;
+		if (put_var(skb, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq,
+			    NLM_F_MULTI, VIRGO_CMD_VAR_GET, &v))
+			break;
+	}
+	cb->args[0] = slot;
+	instance_put(in);
+	return skb->len;
+}
+
+static int limits_set(struct sk_buff *skb, struct genl_info *info)
+{
+	int i;
+
+	for (i = 0; i < LIMIT_COUNT; i++)
+		if (info->attrs[limit_attr[i]])
+			instance_set_limit(info->user_ptr[0], i,
+					   nla_get_u32(info->attrs[limit_attr[i]]));
+	return 0;
+}
+
+static int limits_get(struct sk_buff *skb, struct genl_info *info)
+{
+	struct sk_buff *reply = genlmsg_new(NLMSG_GOODSIZE, GFP_KERNEL);
+	void *head;
+	int i;
+
+	if (!reply)
+		return -ENOMEM;
+	head = genlmsg_put_reply(reply, info, &family, 0, VIRGO_CMD_LIMITS_GET);
+	if (!head)
+		goto free_reply;
+	for (i = 0; i < LIMIT_COUNT; i++)
+		if (nla_put_u32(reply, limit_attr[i],
+				instance_limit(info->user_ptr[0], i)))
+			goto free_reply;
+	genlmsg_end(reply, head);
+	return genlmsg_reply(reply, info);
+
+free_reply:
+	nlmsg_free(reply);
+	return -EMSGSIZE;
+}
+
+static const struct genl_ops operations[] = {
+	{
+		.cmd = VIRGO_CMD_VAR_SET,
+		.flags = GENL_ADMIN_PERM,
+		.doit = var_set,
+	},
+	{
+		.cmd = VIRGO_CMD_VAR_GET,
+		.doit = var_get_one,
+		.dumpit = var_dump,
+	},
+	{
+		.cmd = VIRGO_CMD_LIMITS_SET,
+		.flags = GENL_ADMIN_PERM,
+		.doit = limits_set,
+	},
+	{
+		.cmd = VIRGO_CMD_LIMITS_GET,
+		.doit = limits_get,
+	},
+};
+
+enum { GROUP_VARS };
+
+static const struct genl_multicast_group groups[] = {
+	[GROUP_VARS] = { .name = VIRGO_GENL_GROUP_VARS },
+};
+
+static struct genl_family family __ro_after_init = {
+	.name = VIRGO_GENL_NAME,
+	.version = VIRGO_GENL_VERSION,
+	.maxattr = VIRGO_A_MAX,
+	.policy = policy,
+	.netnsok = true,
+	.module = THIS_MODULE,
+	.pre_doit = pre,
+	.post_doit = post,
+	.ops = operations,
+	.n_ops = ARRAY_SIZE(operations),
+	.mcgrps = groups,
+	.n_mcgrps = ARRAY_SIZE(groups),
+	.resv_start_op = __VIRGO_CMD_MAX,
+};
+
+void control_tell_var(struct net *net, const struct var *v)
+{
+	struct sk_buff *skb;
+
+	if (!genl_has_listeners(&family, net, GROUP_VARS))
+		return;
+	skb = genlmsg_new(NLMSG_GOODSIZE, GFP_KERNEL);
+	if (!skb)
+		return;
+	if (put_var(skb, 0, 0, 0, VIRGO_CMD_VAR_CHANGED, v)) {
+		nlmsg_free(skb);
+		return;
+	}
+	genlmsg_multicast_netns(&family, net, skb, 0, GROUP_VARS, GFP_KERNEL);
+}
+
+int control_init(void)
+{
+	return genl_register_family(&family);
+}
+
+void control_exit(void)
+{
+	genl_unregister_family(&family);
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * /dev/virgo. An open file holds the instance of the namespace it was opened in,
+ * whoever it is passed to later; the file operations hold the module.
+ */
+#include "device.h"
+
+#include <linux/fs.h>
+#include <linux/miscdevice.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/nsproxy.h>
+#include <linux/sched.h>
+#include <linux/uaccess.h>
+#include <linux/virgo.h>
+#include <linux/vmalloc.h>
+
+#include "compat.h"
+#include "instance.h"
+#include "vars.h"
+
+static_assert(VIRGO_VARS_BYTES == VAR_TABLE_BYTES);
+
+static int device_open(struct inode *inode, struct file *file)
+{
+	struct instance *in = instance_of(current->nsproxy->net_ns);
+
+	if (IS_ERR(in))
+		return PTR_ERR(in);
+	file->private_data = in;
+	return nonseekable_open(inode, file);
+}
+
+static int device_release(struct inode *inode, struct file *file)
+{
+	instance_put(file->private_data);
+	return 0;
+}
+
+static long get_info(void __user *arg)
+{
+	const struct virgo_info info = {
+		.abi = 1,
+		.features = VIRGO_FEATURE_VARS,
+	};
+
+	return copy_to_user(arg, &info, sizeof(info)) ? -EFAULT : 0;
+}
+
+static long device_ioctl(struct file *file, unsigned int request,
+			 unsigned long arg)
+{
+	struct instance *in = file->private_data;
+
+	if (READ_ONCE(in->dead))
+		return -ENODEV;
+	switch (request) {
+	case VIRGO_IOC_INFO:
+		return get_info((void __user *)arg);
+	default:
+		return -ENOTTY;
+	}
+}
+
+/* The pages stay while they are mapped, for the mapping holds the file. */
+static int device_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	struct instance *in = file->private_data;
+	void *table;
+
+	if (vma->vm_flags & (VM_WRITE | VM_EXEC))
+		return -EPERM;
+	if (vma->vm_pgoff ||
+	    vma->vm_end - vma->vm_start > VAR_TABLE_BYTES)
+		return -EINVAL;
+	table = vars_table(&in->vars);
+	if (!table)
+		return -ENOMEM;
+	vm_flags_clear(vma, VM_MAYWRITE | VM_MAYEXEC);
+	return remap_vmalloc_range(vma, table, 0);
+}
+
+static const struct file_operations operations = {
+	.owner = THIS_MODULE,
+	.open = device_open,
+	.release = device_release,
+	.unlocked_ioctl = device_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+	.mmap = device_mmap,
+};
+
+/* For everybody: what needs a privilege asks for it. */
+static struct miscdevice device = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "virgo",
+	.fops = &operations,
+	.mode = 0666,
+};
+
+int device_init(void)
+{
+	return misc_register(&device);
+}
+
+void device_exit(void)
+{
+	misc_deregister(&device);
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Instances: one a network namespace; what they are is in instance.h. */
+#include "instance.h"
+
+#include <linux/slab.h>
+#include <linux/user_namespace.h>
+#include <net/netns/generic.h>
+
+#include "vars.h"
+
+struct slot {
+	struct instance *instance; /* NULL where there may be none */
+};
+
+static unsigned int slot_id;
+static atomic_t living = ATOMIC_INIT(0);
+
+static const struct {
+	u32 min, max, def;
+} limits[LIMIT_COUNT] = {
+	[LIMIT_HANDLES] = { 1, 65536, 1024 },
+};
+
+static void instance_release(struct kref *ref)
+{
+	struct instance *in = container_of(ref, struct instance, ref);
+
+	vars_free(&in->vars);
+	kfree(in);
+	atomic_dec(&living);
+}
+
+struct instance *instance_get(struct instance *in)
+{
+	kref_get(&in->ref);
+	return in;
+}
+
+void instance_put(struct instance *in)
+{
+	kref_put(&in->ref, instance_release);
+}
+
+struct instance *instance_of(struct net *net)
+{
+	struct slot *slot = net_generic(net, slot_id);
+
+	if (!slot->instance)
+		return ERR_PTR(-ENODEV);
+	return instance_get(slot->instance);
+}
+
+u32 instance_limit(const struct instance *in, enum limit which)
+{
+	return READ_ONCE(in->limits[which]);
+}
+
+void instance_set_limit(struct instance *in, enum limit which, u32 value)
+{
+	WRITE_ONCE(in->limits[which],
+		   clamp(value, limits[which].min, limits[which].max));
+}
+
+static int __net_init namespace_begins(struct net *net)
+{
+	struct slot *slot = net_generic(net, slot_id);
+	struct instance *in;
+	int i;
+
+	if (net->user_ns != &init_user_ns)
+		return 0;
+	in = kzalloc(sizeof(*in), GFP_KERNEL_ACCOUNT);
+	if (!in)
+		return -ENOMEM;
+	kref_init(&in->ref);
+	in->net = net;
+	for (i = 0; i < LIMIT_COUNT; i++)
+		in->limits[i] = limits[i].def;
+	vars_init(&in->vars);
+	atomic_inc(&living);
+	slot->instance = in;
+	return 0;
+}
+
+/* Nobody in the namespace is left; files and handles may still be. */
+static void __net_exit namespace_ends(struct net *net)
+{
+	struct slot *slot = net_generic(net, slot_id);
+	struct instance *in = slot->instance;
+
+	if (!in)
+		return;
+	slot->instance = NULL;
+	WRITE_ONCE(in->dead, true);
+	vars_stop(&in->vars);
+	in->net = NULL;
+	instance_put(in);
+}
+
+static struct pernet_operations operations = {
+	.init = namespace_begins,
+	.exit = namespace_ends,
+	.id = &slot_id,
+	.size = sizeof(struct slot),
+};
+
+int instances_init(void)
+{
+	return register_pernet_subsys(&operations);
+}
+
+/* Nothing can refer to an instance now: whoever could would hold the module. */
+void instances_exit(void)
+{
+	unregister_pernet_subsys(&operations);
+	WARN_ON(atomic_read(&living));
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH Linux-syscall-note */
+/*
+ * What programs and virgo.ko say to each other; virgo(4) explains it.
+ *
+ * /dev/virgo belongs to the network namespace its opener is in. Namespaces of
+ * user namespaces other than the initial one have no instance: ENODEV.
+ *
+ *	ioctl()	an unknown request gives ENOTTY, an unknown flag or a reserved
+ *		field that is not zero EINVAL
+ *	mmap()	offset 0, read only: the table of variables, VIRGO_VARS_BYTES,
+ *		laid out as in virgo_var_get(3)
+ *
+ * The generic netlink family "virgo" is the control plane. Commands that change
+ * something need CAP_NET_ADMIN in the initial user namespace.
+ *
+ * Structs have the same layout for 32 and 64 bits. A new field means a new
+ * request number.
+ */
+#ifndef _UAPI_LINUX_VIRGO_H
+#define _UAPI_LINUX_VIRGO_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define VIRGO_VARS_BYTES	(1 << 20)
+
+/* Bits of virgo_info.features. */
+#define VIRGO_FEATURE_VARS	(1 << 0)
+
+struct virgo_info {
+	__u32 abi;		/* 1 */
+	__u32 reserved;
+	__u64 features;
+};
+
+#define VIRGO_IOC_INFO		_IOR(0xBA, 0x00, struct virgo_info)
+
+/* Generic netlink. */
+
+#define VIRGO_GENL_NAME		"virgo"
+#define VIRGO_GENL_VERSION	1
+/* VIRGO_CMD_VAR_CHANGED after a variable was set; several changes of one in
+ * short succession may be told once, the last is always told.
+ */
+#define VIRGO_GENL_GROUP_VARS	"vars"
+
+enum virgo_cmd {
+	VIRGO_CMD_UNSPEC,
+	VIRGO_CMD_VAR_SET,	/* all VIRGO_A_VAR_* but UPDATED */
+	VIRGO_CMD_VAR_GET,	/* by VIRGO_A_VAR_NAME, or a dump of all */
+	VIRGO_CMD_VAR_CHANGED,	/* as answered by VAR_GET */
+	VIRGO_CMD_LIMITS_SET,	/* any VIRGO_A_LIMIT_*, clamped */
+	VIRGO_CMD_LIMITS_GET,	/* all VIRGO_A_LIMIT_* */
+
+	__VIRGO_CMD_MAX
+};
+#define VIRGO_CMD_MAX		(__VIRGO_CMD_MAX - 1)
+
+enum virgo_attr {
+	VIRGO_A_UNSPEC,
+	VIRGO_A_PAD,
+	VIRGO_A_VAR_NAME,	/* string, at most 47 bytes */
+	VIRGO_A_VAR_UNIT,	/* string, at most 7 bytes */
+	VIRGO_A_VAR_PRODUCER,	/* string, at most 15 bytes */
+	VIRGO_A_VAR_TYPE,	/* u8: 1 s64, 2 u64, 3 fixed 32.32, 4 bool */
+	VIRGO_A_VAR_MODE,	/* u8: 0 off, 1 shadow, 2 on */
+	VIRGO_A_VAR_VALUE,	/* u64, two's complement */
+	VIRGO_A_VAR_MIN,	/* u64 */
+	VIRGO_A_VAR_MAX,	/* u64 */
+	VIRGO_A_VAR_DEFAULT,	/* u64 */
+	VIRGO_A_VAR_UPDATED,	/* u64: ns since boot, set by the module */
+	VIRGO_A_VAR_TTL,	/* u32: ms; 0: never stale */
+	VIRGO_A_VAR_CONFIDENCE,	/* u32: ppm */
+	VIRGO_A_LIMIT_HANDLES,	/* u32 */
+
+	__VIRGO_A_MAX
+};
+#define VIRGO_A_MAX		(__VIRGO_A_MAX - 1)
+
+#endif
