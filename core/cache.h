@@ -62,12 +62,14 @@ enum cache_bits { /* cache_item.bits; 6 bits above count the holders */
 	CACHE_HOLD_ONE = 1 << 10,
 };
 
-/* As it lies in memory; then client flags if CACHE_FLAGS, key, value. */
+/* As it lies in memory; then client flags if CACHE_FLAGS, the handle of the first
+ * part if CACHE_PARTS, key, value.
+ */
 struct cache_item {
 	u16 bits;
 	u8 class;
 	u8 key_len;
-	u32 chain; /* next in the bucket; of an unlinked item its first part */
+	u32 chain; /* next in the bucket */
 	u32 newer;
 	u32 older;
 	u32 value_len;
@@ -203,7 +205,8 @@ static inline u32 cache_client_flags(const struct cache_item *it)
 
 static inline u8 *cache_key(struct cache_item *it)
 {
-	return it->data + (it->bits & CACHE_FLAGS ? 4 : 0);
+	return it->data + (it->bits & CACHE_FLAGS ? 4 : 0) +
+	       (it->bits & CACHE_PARTS ? 4 : 0);
 }
 
 static inline u64 cache_unique(const struct cache_item *it)
