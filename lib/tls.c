@@ -11,8 +11,11 @@
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
+#include <linux/tls.h>
+#include <netinet/tcp.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #define PRIORITY                                                               \
@@ -392,6 +395,9 @@ static int set_classes(gnutls_session_t tls, unsigned int classes)
 	unsigned int count = 0;
 	unsigned int i;
 
+	if (classes == 1u << TLS_FOREIGN)
+		return 0;
+
 	for (i = 0; i < ARRAY_SIZE(class_names); i++)
 		if (classes & 1u << i)
 			names[count++] = (gnutls_datum_t){
@@ -553,4 +559,68 @@ ssize_t tls_recv(struct tls_session *s, void *data, size_t len,
 					   gnutls_alert_get(s->tls)));
 	return failure_set(f, -EPROTO, s->peer.node, NULL, "TLS failed: %s",
 			   gnutls_strerror((int)n));
+}
+
+/* One direction. The layout for AES-128 and AES-256 differs in the key alone. */
+static int program(struct tls_session *s, int fd, bool read)
+{
+	union {
+		struct tls_crypto_info info;
+		struct tls12_crypto_info_aes_gcm_128 gcm128;
+		struct tls12_crypto_info_aes_gcm_256 gcm256;
+	} c = { 0 };
+	gnutls_cipher_algorithm_t cipher = gnutls_cipher_get(s->tls);
+	gnutls_datum_t mac, iv, key;
+	u8 sequence[8];
+	socklen_t len;
+	int ret;
+
+	if (gnutls_record_get_state(s->tls, read, &mac, &iv, &key, sequence) ||
+	    iv.size != 12)
+		return -EPROTO;
+	c.info.version = TLS_1_3_VERSION;
+	if (cipher == GNUTLS_CIPHER_AES_128_GCM && key.size == 16) {
+		c.info.cipher_type = TLS_CIPHER_AES_GCM_128;
+		memcpy(c.gcm128.salt, iv.data, 4);
+		memcpy(c.gcm128.iv, iv.data + 4, 8);
+		memcpy(c.gcm128.key, key.data, 16);
+		memcpy(c.gcm128.rec_seq, sequence, 8);
+		len = sizeof(c.gcm128);
+	} else if (cipher == GNUTLS_CIPHER_AES_256_GCM && key.size == 32) {
+		c.info.cipher_type = TLS_CIPHER_AES_GCM_256;
+		memcpy(c.gcm256.salt, iv.data, 4);
+		memcpy(c.gcm256.iv, iv.data + 4, 8);
+		memcpy(c.gcm256.key, key.data, 32);
+		memcpy(c.gcm256.rec_seq, sequence, 8);
+		len = sizeof(c.gcm256);
+	} else {
+		return -EPROTO;
+	}
+	ret = setsockopt(fd, SOL_TLS, read ? TLS_RX : TLS_TX, &c, len) ?
+		      -errno : 0;
+	gnutls_memset(&c, 0, sizeof(c));
+	return ret;
+}
+
+int tls_to_kernel(struct tls_session *s, int fd, struct failure *f)
+{
+	int ret;
+
+	if (gnutls_protocol_get_version(s->tls) != GNUTLS_TLS1_3 ||
+	    gnutls_record_check_pending(s->tls))
+		return failure_set(f, -EPROTO, s->peer.node, NULL,
+				   "TLS cannot be given to the kernel: the "
+				   "server sent more than was asked for");
+	if (setsockopt(fd, SOL_TCP, TCP_ULP, "tls", sizeof("tls")))
+		return failure_set(f, -errno, "kTLS", "modprobe tls; a kernel "
+				   "with CONFIG_TLS",
+				   "the kernel cannot do TLS: %s",
+				   strerror(errno));
+	ret = program(s, fd, false);
+	if (!ret)
+		ret = program(s, fd, true);
+	return ret ? failure_set(f, ret, "kTLS", "modprobe gcm; a kernel with "
+				 "TLS 1.3 in both directions",
+				 "the kernel does not take the keys: %s",
+				 strerror(-ret)) : 0;
 }

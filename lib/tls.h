@@ -21,6 +21,7 @@ enum tls_class { /* what the connection is for; ALPN */
 	TLS_CONTROL, /* "virgo/1": control, catalog, files */
 	TLS_KERNEL, /* "virgo-k/1": jobs, cache, functions, variables */
 	TLS_JOIN, /* "virgo-join/1": no client certificate asked for */
+	TLS_FOREIGN, /* no ALPN: a server of another protocol; clients only */
 };
 
 struct tls_peer {
@@ -104,5 +105,15 @@ int tls_send(struct tls_session *s, const void *data, size_t len);
  */
 ssize_t tls_recv(struct tls_session *s, void *data, size_t len,
 		 struct failure *f);
+
+/*
+ * Gives the keys of @s to the kernel, which from then on reads and writes the
+ * records of TCP socket @fd by itself (kTLS), in both directions. Only right
+ * after the handshake, before anything was sent or received; @s has no further
+ * use but tls_session_free(). -ENOENT: the kernel has no TLS; -EPROTO: bytes of
+ * the peer are here already, or a cipher that the kernel does not know. The peer
+ * must send nothing but data from now on: no tickets, no change of keys.
+ */
+int tls_to_kernel(struct tls_session *s, int fd, struct failure *f);
 
 #endif
