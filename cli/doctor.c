@@ -6,7 +6,6 @@
  */
 #include <getopt.h>
 #include <limits.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -104,35 +103,49 @@ static int print_reply(struct span reply, struct report *r)
 	return ret ? 1 : 0;
 }
 
-static void add_user(struct wcursor *c, const char *name)
+/* The name in a line of passwd(5), if @any or if the account is an ordinary one;
+ * "" else.
+ */
+static const char *user_of(char *line, bool any)
 {
-	const struct rec_text rec = { .text = span_of(name) };
+	char *name = strsep(&line, ":");
+	unsigned long uid;
 
-	rec_text_append(c, &rec);
+	strsep(&line, ":"); /* the password */
+	if (!line)
+		return "";
+	uid = strtoul(line, NULL, 10);
+	return any || (uid >= UID_FIRST && uid <= UID_LAST) ? name : "";
 }
 
 /* Whose accounts are compared: the caller's, for root those of all ordinary
- * users of this machine.
+ * users of this machine. getent(1) is asked, because a statically linked program
+ * sees the files alone, not what else nsswitch.conf(5) names.
  */
 static struct span users(u8 *buf, size_t size)
 {
 	struct wcursor c = wcursor_of(buf, size);
-	struct passwd *pw;
+	char command[64] = "getent passwd", *line = NULL;
 	u32 count = 0;
+	size_t cap = 0;
+	FILE *p;
 
-	if (getuid()) {
-		pw = getpwuid(getuid());
-		if (pw)
-			add_user(&c, pw->pw_name);
-	} else {
-		setpwent();
-		while (count < USERS_MAX && (pw = getpwent()))
-			if (pw->pw_uid >= UID_FIRST && pw->pw_uid <= UID_LAST) {
-				add_user(&c, pw->pw_name);
-				count++;
-			}
-		endpwent();
+	if (getuid())
+		snprintf(command, sizeof(command), "getent passwd %u",
+			 (unsigned int)getuid());
+	p = popen(command, "re");
+	while (p && count < USERS_MAX && getline(&line, &cap, p) > 0) {
+		const struct rec_text rec = {
+			.text = span_of(user_of(line, getuid() != 0)) };
+
+		if (!rec.text.len)
+			continue;
+		rec_text_append(&c, &rec);
+		count++;
 	}
+	free(line);
+	if (p)
+		pclose(p);
 	return (struct span){ buf, (u32)wcursor_len(&c) };
 }
 

@@ -15,12 +15,27 @@ static const char help[] =
 "Sends the jobs a signal, by name or number; default TERM. KILL ends all of a\n"
 "job, also what has left its process group.\n";
 
+/* POSIX's and those that Linux jobs are sent. */
+static const struct { const char *name; int sig; } signals[] = {
+	{ "ABRT", SIGABRT }, { "ALRM", SIGALRM }, { "BUS", SIGBUS },
+	{ "CHLD", SIGCHLD }, { "CONT", SIGCONT }, { "FPE", SIGFPE },
+	{ "HUP", SIGHUP }, { "ILL", SIGILL }, { "INT", SIGINT },
+	{ "IO", SIGIO }, { "KILL", SIGKILL }, { "PIPE", SIGPIPE },
+	{ "POLL", SIGPOLL }, { "PROF", SIGPROF }, { "PWR", SIGPWR },
+	{ "QUIT", SIGQUIT }, { "SEGV", SIGSEGV }, { "STKFLT", SIGSTKFLT },
+	{ "STOP", SIGSTOP }, { "SYS", SIGSYS }, { "TERM", SIGTERM },
+	{ "TRAP", SIGTRAP }, { "TSTP", SIGTSTP }, { "TTIN", SIGTTIN },
+	{ "TTOU", SIGTTOU }, { "URG", SIGURG }, { "USR1", SIGUSR1 },
+	{ "USR2", SIGUSR2 }, { "VTALRM", SIGVTALRM }, { "WINCH", SIGWINCH },
+	{ "XCPU", SIGXCPU }, { "XFSZ", SIGXFSZ },
+};
+
 /* A signal by number, or by name with or without SIG; 0 for none. */
 static int parse_signal(const char *text)
 {
 	char *end;
 	long n;
-	int sig;
+	size_t i;
 
 	if (isdigit((unsigned char)*text)) {
 		n = strtol(text, &end, 10);
@@ -28,12 +43,9 @@ static int parse_signal(const char *text)
 	}
 	if (!strncasecmp(text, "SIG", 3))
 		text += 3;
-	for (sig = 1; sig < NSIG; sig++) {
-		const char *name = sigabbrev_np(sig);
-
-		if (name && !strcasecmp(name, text))
-			return sig;
-	}
+	for (i = 0; i < ARRAY_SIZE(signals); i++)
+		if (!strcasecmp(signals[i].name, text))
+			return signals[i].sig;
 	return 0;
 }
 

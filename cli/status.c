@@ -85,8 +85,10 @@ static int print_json(const struct msg_status_reply *m)
 	return ret;
 }
 
+enum { SIZE_TEXT = 24 };
+
 /* "512M", "7.8G": four places. */
-static void size_text(u64 bytes, char out[16])
+static void size_text(u64 bytes, char out[SIZE_TEXT])
 {
 	static const char units[] = "KMGTPE";
 	u64 tenths = bytes * 10 / 1024;
@@ -97,10 +99,10 @@ static void size_text(u64 bytes, char out[16])
 		unit++;
 	}
 	if (tenths < 100)
-		snprintf(out, 16, "%" PRIu64 ".%" PRIu64 "%c", tenths / 10,
+		snprintf(out, SIZE_TEXT, "%" PRIu64 ".%" PRIu64 "%c", tenths / 10,
 			 tenths % 10, units[unit]);
 	else
-		snprintf(out, 16, "%" PRIu64 "%c", tenths / 10, units[unit]);
+		snprintf(out, SIZE_TEXT, "%" PRIu64 "%c", tenths / 10, units[unit]);
 }
 
 static void round_trip_text(u32 us, char out[16])
@@ -124,7 +126,8 @@ static int name_width(struct span nodes)
 
 static void print_row(const struct rec_node_status *n, int width)
 {
-	char free[16], all[16], memory[40] = "-", trip[16] = "-";
+	char free[SIZE_TEXT], all[SIZE_TEXT], memory[2 * SIZE_TEXT + 8] = "-";
+	char trip[16] = "-";
 	char load[32] = "-", idle[16] = "-", cpus[16] = "-", jobs[16] = "-";
 
 	if (n->cpus) {

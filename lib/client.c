@@ -200,7 +200,7 @@ static int greet(struct client *c, struct failure *f, const char *path)
 	struct frame frame = { .type = MSG_HELLO };
 	u8 buf[256];
 	struct wcursor w = wcursor_of(buf, sizeof(buf));
-	const u8 *p;
+	const u8 *p = NULL;
 	int ret;
 
 	msg_hello_encode(&w, &mine);
@@ -280,7 +280,7 @@ int client_call_with(struct client *c, u16 type, const void *head,
 {
 	struct frame frame = { .type = type, .tag = client_tag(c) };
 	const u64 tag = frame.tag;
-	const u8 *p;
+	const u8 *p = NULL;
 	int ret;
 
 	ret = client_send(c, &frame, head, head_len, body, body_len);
