@@ -462,7 +462,9 @@ void server_want(struct volume *v)
 {
 	struct server *s = v->server;
 
-	if (v->attached || v->attaching)
+	/* Attaching ends with the connection when nobody waits for another. */
+	if (v->attached ||
+	    (v->attaching && (s->conn || timer_armed(&s->retry))))
 		return;
 	v->attaching = true;
 	if (s->conn && conn_is_open(s->conn))

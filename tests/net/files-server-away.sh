@@ -9,6 +9,9 @@ on alpha virgo mount -o timeout=3s
 on gamma virgo mount -o soft
 on alpha mkdir -p /virgo-hard
 on alpha mount.virgo /virgo-hard -o hard
+on alpha mkdir -p /virgo-idle
+on alpha mount.virgo /virgo-idle -o timeout=1s
+on alpha ls /virgo-idle/beta
 
 # hold NAME NODE FOLDER: a holder of open files; ask NAME CHECK prints its answer.
 hold() {
@@ -55,6 +58,18 @@ node_start beta
 for h in one soft hard; do
 	wait_for 15 eval "[ \"\$(ask $h io)\" = ok ]"
 	assert_eq "$(ask $h try_locks)" "held held"
+done
+
+step "who has nothing open is told that it is away, and finds it when it is back"
+node_kill beta
+for what in one one/reading one; do
+	assert_fails 2 on alpha ls "/virgo-idle/beta/$what"
+	assert_match "$(cat "$NET_DIR/last.err")" 'timed out'
+done
+node_start beta
+wait_for 20 on alpha ls /virgo-idle/beta/one
+for h in one soft hard; do
+	wait_for 15 eval "[ \"\$(ask $h io)\" = ok ]"
 done
 
 step "the cable is cut for a while: what was open without a name stays, too"
