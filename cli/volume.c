@@ -9,6 +9,8 @@
 #include "ask.h"
 #include "text.h"
 
+enum { LISTED_TRIES = 100, LISTED_US = 50000 };
+
 static const char help[] =
 	"Usage: virgo volume list [--json]\n"
 	"       virgo volume create NAME [OPTION]...\n"
@@ -18,7 +20,8 @@ static const char help[] =
 	"  list     volumes, the nodes that hold them, and their rules\n"
 	"  create   show a folder of this node as /virgo/NAME:\n"
 	"             --path DIR             the folder; without it a new one\n"
-	"             --node NODE            of another node; needs --path\n"
+	"             --node NODE            of another node, or a new one there;\n"
+	"                                    '*' is the node with the most room\n"
 	"             --squash root|all|none who becomes nobody (root)\n"
 	"             --idmap name|numeric   how users are recognised (name)\n"
 	"             --allow LIST           as below\n"
@@ -153,22 +156,58 @@ static int folder(const struct globals *g, const char *name,
 	return realpath(path, out) ? 0 : complain(path, strerror(errno));
 }
 
+/* Says on which node @name is, once this node has heard of it. */
+static int print_place(const struct globals *g, const char *name)
+{
+	const struct msg_volume_list m = {};
+	struct rec_volume_row v;
+	struct msg_volumes got;
+	struct client *client;
+	struct span reply;
+	struct rcursor c;
+	int tries, ret;
+
+	for (tries = 0; tries < LISTED_TRIES; tries++) {
+		ret = ask_message(g, &client, VOLUME_LIST, volume_list, &m,
+				  VOLUMES, &reply);
+		if (!ret && !msg_volumes_decode(&got, reply.data, reply.len)) {
+			c = rcursor_of(got.volumes.data, got.volumes.len);
+			while (rec_volume_row_next(&c, &v) > 0) {
+				if (!span_equal(v.name, span_of(name)))
+					continue;
+				printf("%s is on %.*s\n", name,
+				       (int)v.node.len,
+				       (const char *)v.node.data);
+				tries = LISTED_TRIES;
+			}
+		}
+		client_close(client);
+		if (ret)
+			return ret;
+		if (tries < LISTED_TRIES)
+			usleep(LISTED_US);
+	}
+	return 0;
+}
+
 static int create(const struct globals *g, const char *name,
 		  const struct creation *n)
 {
 	struct msg_volume_change m = { .action = span_of("create"),
 				       .volume = span_of(name) };
 	char path[PATH_MAX];
+	bool best = n->node && !strcmp(n->node, "*");
 	char options[4200];
 	char own[64];
+	int ret;
 
 	if (own_node(g, own, sizeof(own)))
 		return 1;
 	if (n->node && strcmp(n->node, own)) {
-		if (!n->path || n->path[0] != '/')
-			return verb_usage("volume", "another node's folder "
-					  "needs --path /DIR");
-		snprintf(path, sizeof(path), "%s", n->path);
+		if (n->path && (n->path[0] != '/' || best))
+			return verb_usage("volume", "--path of another node "
+					  "is /DIR, and there is one node");
+		snprintf(path, sizeof(path), "%s", n->path ? n->path : "");
 	} else if (folder(g, name, n, path)) {
 		return 1;
 	}
@@ -176,10 +215,11 @@ static int create(const struct globals *g, const char *name,
 		 n->squash ? " squash=" : "", n->squash ? n->squash : "",
 		 n->idmap ? " idmap=" : "", n->idmap ? n->idmap : "",
 		 n->allow ? " allow=" : "", n->allow ? n->allow : "");
-	m.node = span_of(n->node ? n->node : own);
+	m.node = span_of(best ? NULL : n->node ? n->node : own);
 	m.path = span_of(path);
 	m.options = span_of(options);
-	return change(g, &m);
+	ret = change(g, &m);
+	return ret || !best ? ret : print_place(g, name);
 }
 
 static int parse_create(const struct globals *g, int argc, char **argv)

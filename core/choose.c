@@ -184,3 +184,28 @@ u64 choose_expect(const struct choose_learned *l, u64 now_us, u64 mean_us)
 	return service > mean_us ? mean_us + ((service - mean_us) >> age)
 				 : mean_us - ((mean_us - service) >> age);
 }
+
+/* At most 2^44 * 2000 < 2^56. */
+static u64 store_score(const struct choose_store *n)
+{
+	u32 idle = n->idle_ppm < 1000000 ? n->idle_ppm / 1000 : 1000;
+
+	return n->fit ? (n->bytes_free >> 20) * (1000 + idle) + 1 : 0;
+}
+
+u32 choose_store(const struct choose_store *n, u32 count)
+{
+	u64 best = 0;
+	u32 i, at = count;
+
+	for (i = 0; i < count; i++)
+		if (store_score(&n[i]) > best) {
+			best = store_score(&n[i]);
+			at = i;
+		}
+	for (i = 0; i < count; i++)
+		if (n[i].fit && n[i].own &&
+		    store_score(&n[i]) >= best - (best >> 3))
+			at = i;
+	return at;
+}

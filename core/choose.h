@@ -69,4 +69,20 @@ void choose_learn(struct choose_learned *l, u64 now_us, u64 took_us);
  */
 u64 choose_expect(const struct choose_learned *l, u64 now_us, u64 mean_us);
 
+/* A node that might hold a new volume. */
+struct choose_store {
+	bool fit;
+	bool own; /* who asks is there itself */
+	u64 bytes_free;
+	u32 idle_ppm;
+};
+
+/*
+ * The place of the node that should hold it, @count when none is fit: the one
+ * with the most room, where being idle counts for at most a factor of two; but
+ * the asker's own when that is within an eighth of the best, for its files are
+ * then a network nearer. Equals: the first.
+ */
+u32 choose_store(const struct choose_store *n, u32 count);
+
 #endif

@@ -22,6 +22,10 @@
 	M(25, VOLUME_CHANGE, volume_change, "create, remove or allow a volume")\
 	M(26, VOLUME_LIST, volume_list, "volumes this caller may see")         \
 	M(27, VOLUMES, volumes, "answer to VOLUME_LIST")                       \
+	M(28, VOLUME_ROOM, volume_room, "home asks: would you hold a volume")  \
+	M(29, VOLUME_ROOM_REPLY, volume_room_reply, "yes, and in how much room")\
+	M(30, VOLUME_FOLDER, volume_folder, "home: make, remove its folder")   \
+	M(31, VOLUME_FOLDER_REPLY, volume_folder_reply, "where that is")       \
 	M(32, STATUS, status, "what this node knows of the cloud")             \
 	M(33, STATUS_REPLY, status_reply, "one row a node")                    \
 	M(34, CHOOSE, choose, "which node should run a job")                   \
@@ -67,8 +71,20 @@
 #define FIELDS_NODE_CHANGE(R, O) R(str, node) R(str, action) O(str, addresses)
 #define FIELDS_VOLUME_CHANGE(R, O)                                             \
 	R(str, action) R(str, volume) R(str, node) R(str, path) R(str, options)
+/* Action create without a path: in a folder made for it on the node, or on the
+ * best one when that is empty, too. Action rmdir removes the folder as well, if
+ * it was made so and is empty.
+ */
 #define FIELDS_VOLUME_LIST(R, O)
 #define FIELDS_VOLUMES(R, O) R(list, volumes)
+/* For whom, a node's name. */
+#define FIELDS_VOLUME_ROOM(R, O) R(str, node)
+#define FIELDS_VOLUME_ROOM_REPLY(R, O)                                         \
+	R(u64, bytes) R(u64, bytes_free) R(u32, idle_ppm)
+/* Action make or remove, the latter of @path; @trusted: @node may do all. */
+#define FIELDS_VOLUME_FOLDER(R, O)                                             \
+	R(str, action) R(str, volume) R(str, node) R(str, path) R(u8, trusted)
+#define FIELDS_VOLUME_FOLDER_REPLY(R, O) R(str, path)
 #define FIELDS_STATUS(R, O)
 #define FIELDS_STATUS_REPLY(R, O)                                              \
 	R(str, cloud) R(str, self) R(str, home) R(u64, change) R(list, nodes)

@@ -157,6 +157,8 @@ int catalog_check_home(const struct authority *a, const char *name, u64 epoch,
  */
 int catalog_check_node(const struct rec_node_row *r);
 int catalog_check_volume(const struct rec_volume_row *r);
+/* 1 to 63 letters, digits and ._-, the first not a dot. */
+bool catalog_volume_name_valid(struct span name);
 /* Puts the signature, kept in @signature, into @r. */
 int catalog_sign_removal(struct authority *a, struct rec_removal_row *r,
 			 u8 signature[SIGNATURE_MAX]);

@@ -56,7 +56,7 @@ static bool is_one_of(struct span s, const char *const *words)
 	return false;
 }
 
-static bool is_volume_name(struct span s)
+bool catalog_volume_name_valid(struct span s)
 {
 	static const char good[] = "abcdefghijklmnopqrstuvwxyz"
 				   "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
@@ -86,7 +86,7 @@ int catalog_check_volume(const struct rec_volume_row *r)
 	static const char *const squash[] = { "root", "all", "none", NULL };
 	static const char *const idmap[] = { "name", "numeric", NULL };
 
-	if (!is_volume_name(r->name) || !is_node_name(r->node) ||
+	if (!catalog_volume_name_valid(r->name) || !is_node_name(r->node) ||
 	    !is_one_of(r->kind, kinds) || !is_one_of(r->squash, squash) ||
 	    !is_one_of(r->idmap, idmap) || !is_text(r->path, 4095) ||
 	    !r->path.len || !is_text(r->allow, 4095) ||

@@ -9,6 +9,7 @@
 
 #include "home.h"
 #include "peers.h"
+#include "replica.h"
 #include "service.h"
 
 struct forwarded {
@@ -31,6 +32,8 @@ static void forward_reply(void *arg, const struct frame *f, const u8 *payload,
 		conn_send(w->conn, &out, payload, f->length, NULL, 0);
 		if (f->flags & FRAME_MORE)
 			return;
+		/* What it changed shall be seen here soon. */
+		replica_poke(w->node->replica);
 	} else {
 		const char *home = catalog_head(w->node->catalog)->home;
 		struct failure g;

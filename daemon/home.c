@@ -23,6 +23,7 @@
 #include "replica.h"
 #include "service.h"
 #include "token.h"
+#include "volume_place.h"
 
 enum {
 	INVITE_DEFAULT_S = 15 * 60,
@@ -90,7 +91,7 @@ s64 home_life_s(const struct node *n)
 		       CERTIFICATE_LIFE_S;
 }
 
-static bool is_administrator(const struct node *n, const char *name)
+bool home_is_administrator(const struct node *n, const char *name)
 {
 	const struct conf_list *l =
 		&policy_conf(n->policy)->cloud_administrators;
@@ -103,7 +104,7 @@ bool home_allows(struct request *r, const char *what)
 	struct failure f;
 	const char *home = catalog_head(r->node->catalog)->home;
 
-	if (!r->peer || is_administrator(r->node, r->peer))
+	if (!r->peer || home_is_administrator(r->node, r->peer))
 		return true;
 	failure_set(&f, -EACCES, what,
 		    "it there, or name this node in 'administrators' of "
@@ -530,6 +531,7 @@ struct home *home_new(struct node *n)
 	home_nodes_serve(n);
 	promote_serve(n);
 	volumes_serve(n);
+	volume_folder_serve(n);
 	return h;
 }
 
@@ -538,6 +540,7 @@ void home_free(struct home *h, struct node *n)
 	if (!h)
 		return;
 	promote_end(n);
+	volume_place_end(n);
 	free(h);
 }
 

@@ -31,6 +31,8 @@ s64 home_life_s(const struct node *n);
  * home node, or of a node that policy names. Otherwise answers it.
  */
 bool home_allows(struct request *r, const char *what);
+/* Whether policy names node @name for that. */
+bool home_is_administrator(const struct node *n, const char *name);
 /* 0, or -EAGAIN and so on with @f when this home must not change anything now
  * (it is being handed over, or makes sure that it was not replaced).
  */

@@ -11,6 +11,7 @@ struct home {
 	struct conn *leaver; /* asked to leave; virgod ends when it closes */
 	struct handover *handover; /* to the heir, while it goes on */
 	struct promotion *promotion; /* from a backup, while it arrives */
+	struct placing *placings; /* volumes that look for a node */
 };
 
 /* Changes of nodes: drain, undrain, remove, leave; the list of nodes. */

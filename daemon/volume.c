@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "catalog.h"
 #include "fleeting.h"
 #include "log.h"
 
@@ -36,19 +37,6 @@ void volume_put(struct volume *v)
 	store_put(v->store);
 	free(v->allow);
 	free(v);
-}
-
-int volume_names_valid(const char *name)
-{
-	const char *p;
-
-	if (!*name || strlen(name) > VOLUME_NAME_MAX || *name == '.')
-		return 0;
-	for (p = name; *p; p++)
-		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-			    "0123456789._-", *p))
-			return 0;
-	return 1;
 }
 
 bool volume_allows(const char *allow, const char *node, bool *read_only)
@@ -127,7 +115,7 @@ static int take_row(struct volume *v, const struct rec_volume_row *row,
 		    struct failure *f)
 {
 	if (!span_to_cstr(row->name, v->name, sizeof(v->name)) ||
-	    !volume_names_valid(v->name) || row->id.len != VOLUME_ID)
+	    !catalog_volume_name_valid(row->name) || row->id.len != VOLUME_ID)
 		return failure_set(f, -EINVAL, "volume", NULL,
 				   "its catalog row is malformed");
 	memcpy(v->id, row->id.data, VOLUME_ID);

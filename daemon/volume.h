@@ -57,7 +57,6 @@ bool volume_matches(const struct volume *v, const struct rec_volume_row *row);
  * NAME, NAME:ro, * and *:ro; empty means every node, to read and write.
  */
 bool volume_allows(const char *allow, const char *node, bool *read_only);
-int volume_names_valid(const char *name);
 
 /* The wire handle of name @name in @dir_fd (or of @dir_fd itself, with "") into
  * @out, FILEHANDLE_MAX bytes; gives its length or a negative errno.

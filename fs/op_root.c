@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The root of the mount: a directory of volumes that no server holds. Owned by
- * root, 0755, so the kernel lets only root make and remove volumes in it.
+ * root, 0755, so the kernel lets only root make and remove volumes in it. On which
+ * node a new one goes, and whether one may be removed, the home node decides.
  */
 #include "ops.h"
 
-#include <limits.h>
 #include <stdlib.h>
-#include <unistd.h>
 
+#include "log.h"
 #include "volumes.h"
+
+enum { AGAIN_US = 50000, AGAIN_MAX = 100 };
 
 struct root_task { /* what waits for the list of volumes */
 	struct waiter waiter;
@@ -17,6 +19,9 @@ struct root_task { /* what waits for the list of volumes */
 	bool plus;
 	size_t size;
 	off_t off;
+	struct timer again; /* of what waits for a change to be listed */
+	u32 tries;
+	bool gone; /* it waits for the name to go */
 	char name[64];
 };
 
@@ -179,70 +184,64 @@ bool root_stands_in(fuse_req_t req, struct inode *i)
 
 /* Making and removing volumes */
 
-static void made(void *arg, int err)
+/* This node's list of volumes follows the home node's by a moment; what was made
+ * or removed shall be there, or gone, when the program goes on.
+ */
+static void on_again(struct timer *timer)
+{
+	struct root_task *t = (struct root_task *)((char *)timer -
+						   offsetof(struct root_task,
+							    again));
+
+	volumes_refresh(mount_of(t->req), 0, &t->waiter);
+}
+
+static void relisted(struct waiter *w, int err)
+{
+	struct root_task *t = (struct root_task *)w;
+	struct mount *m = mount_of(t->req);
+	struct volume *v = volumes_find(m, t->name);
+
+	if (!err && !v != t->gone && ++t->tries < AGAIN_MAX) {
+		t->again.fire = on_again;
+		loop_arm(m->loop, &t->again, AGAIN_US);
+		return;
+	}
+	if (!t->gone) {
+		if (v)
+			log_notice("volume %s was made on %s", t->name,
+				   server_node(v->server));
+		lookup_ready(w, err);
+		return;
+	}
+	op_error(t->req, 0);
+	free(t);
+}
+
+static void changed(void *arg, int err)
 {
 	struct root_task *t = arg;
 
-	if (err) {
-		op_error(t->req, err);
-		free(t);
+	if (!err) {
+		volumes_refresh(mount_of(t->req), 0, &t->waiter);
 		return;
 	}
-	volumes_refresh(mount_of(t->req), VOLUMES_SURE_US, &t->waiter);
-}
-
-/* The folder of a volume made here: for all users, like what every node shows
- * by default. 0 or -errno.
- */
-static int make_folder(struct mount *m, const char *name, char *path, size_t size)
-{
-	size_t len;
-
-	if (name[0] == '.' ||
-	    snprintf(path, size, "%s/volumes", m->state) >= (int)size - 65)
-		return -EINVAL;
-	if (mkdir(path, 0755) && errno != EEXIST)
-		return -errno;
-	len = strlen(path);
-	snprintf(path + len, size - len, "/%s", name);
-	if ((mkdir(path, 0700) || chmod(path, 01777)) && errno != EEXIST)
-		return -errno;
-	return 0;
+	op_error(t->req, err);
+	free(t);
 }
 
 void root_mkdir(fuse_req_t req, const char *name)
 {
 	struct mount *m = mount_of(req);
-	char path[PATH_MAX];
 	struct root_task *t;
-	int err;
 
 	if (volumes_find(m, name) || strlen(name) > 63) {
 		op_error(req, strlen(name) > 63 ? -ENAMETOOLONG : -EEXIST);
 		return;
 	}
-	err = make_folder(m, name, path, sizeof(path));
-	if (err) {
-		op_error(req, err);
-		return;
-	}
-	t = task_new(req, name, lookup_ready);
+	t = task_new(req, name, relisted);
 	if (t)
-		volumes_change(m, "create", name, path, made, t);
-}
-
-static void removed(void *arg, int err)
-{
-	struct root_task *t = arg;
-	char path[PATH_MAX];
-
-	/* What mkdir made, if it was made here; anything else is left alone. */
-	if (!err && snprintf(path, sizeof(path), "%s/volumes/%s",
-			     mount_of(t->req)->state, t->name) <
-			    (int)sizeof(path))
-		rmdir(path);
-	op_error(t->req, err);
-	free(t);
+		volumes_change(m, "create", name, changed, t);
 }
 
 /* Goes on only with a listing of nothing but dots. */
@@ -269,7 +268,7 @@ static void done_emptiness(struct call *c, int err, const u8 *payload, u32 len)
 		return;
 	}
 	fuse_req_interrupt_func(t->req, NULL, NULL);
-	volumes_change(mount_of(t->req), "remove", t->name, NULL, removed, t);
+	volumes_change(mount_of(t->req), "rmdir", t->name, changed, t);
 }
 
 void root_rmdir(fuse_req_t req, const char *name)
@@ -283,9 +282,10 @@ void root_rmdir(fuse_req_t req, const char *name)
 		op_error(req, v ? -EBUSY : -ENOENT);
 		return;
 	}
-	t = task_new(req, name, NULL);
+	t = task_new(req, name, relisted);
 	if (!t)
 		return;
+	t->gone = true;
 	m.handle = inode_handle(v->root);
 	c = call_make(v, FILE_READDIR, file_readdir, MSG_FILE_LISTING, &m);
 	if (c) {

@@ -261,14 +261,11 @@ void volumes_refresh(struct mount *m, u64 age_us, struct waiter *w)
 }
 
 void volumes_change(struct mount *m, const char *action, const char *name,
-		    const char *path, void (*done)(void *arg, int err),
-		    void *arg)
+		    void (*done)(void *arg, int err), void *arg)
 {
 	const struct msg_volume_change change = {
 		.action = span_of(action),
 		.volume = span_of(name),
-		.node = span_of(path ? m->servers.local.node : NULL),
-		.path = span_of(path),
 	};
 	struct ticket *t = calloc(1, sizeof(*t));
 	size_t size = msg_volume_change_size(&change);

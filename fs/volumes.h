@@ -27,12 +27,11 @@ void volumes_load(struct mount *m);
 void volumes_refresh(struct mount *m, u64 age_us, struct waiter *w);
 /* NULL when no volume of that name is listed. */
 struct volume *volumes_find(struct mount *m, const char *name);
-/* Asks virgod to "create" a volume of this node in folder @path, or to "remove"
- * one (@path NULL); @done gets 0 or -errno.
+/* Asks virgod to "create" a volume on the best node, or to "rmdir" an empty one;
+ * @done gets 0 or -errno.
  */
 void volumes_change(struct mount *m, const char *action, const char *name,
-		    const char *path, void (*done)(void *arg, int err),
-		    void *arg);
+		    void (*done)(void *arg, int err), void *arg);
 void volumes_free(struct mount *m);
 
 #endif

@@ -29,6 +29,10 @@
 	  "Nodes whose root may do what root of the home node may (* is every "\
 	  "node): invite, remove and drain nodes, change others' volumes, "    \
 	  "move the home. Counts on the home node.")                           \
+	K(volumes, accept, LIST, (256), "*",                                   \
+	  "Nodes for which this one holds new volumes, as mkdir in /virgo "    \
+	  "makes them, and whose rmdir may remove such a volume when it is "   \
+	  "empty. * is every node; an empty list is none but this one.")       \
 	M(allow, NODE, USERS, (256),                                           \
 	  "Which users of a node may use this one, its jobs and its volumes. "  \
 	  "NODE is a node's name, or * for every node that has no line of its " \

@@ -188,3 +188,33 @@ Test(choose, service_time_is_learned_and_forgotten)
 	choose_learn(&l, 1 * S, 3600ull * S);
 	cr_assert_eq(choose_expect(&l, 1 * S, 5000), 40000);
 }
+
+static struct choose_store store(u64 gib, u32 idle_percent)
+{
+	return (struct choose_store){ .fit = true,
+				      .bytes_free = gib << 30,
+				      .idle_ppm = idle_percent * 10000 };
+}
+
+Test(choose, a_volume_goes_where_there_is_room)
+{
+	struct choose_store n[] = { store(10, 90), store(100, 10),
+				    store(60, 100) };
+
+	cr_assert_eq(choose_store(n, 3), 2); /* idle counts, up to twice */
+	n[2].idle_ppm = 0;
+	cr_assert_eq(choose_store(n, 3), 1);
+	n[1].fit = false;
+	cr_assert_eq(choose_store(n, 3), 2);
+	n[0].own = true; /* much less room: the network is the lesser evil */
+	cr_assert_eq(choose_store(n, 3), 2);
+	n[0] = store(58, 0);
+	n[0].own = true;
+	cr_assert_eq(choose_store(n, 3), 0);
+	n[0].fit = n[2].fit = false;
+	cr_assert_eq(choose_store(n, 3), 3, "none is fit");
+	n[1] = store(0, 0); /* full, but all there is */
+	cr_assert_eq(choose_store(n, 3), 1);
+	n[0] = n[1] = n[2] = store(1ull << 30, 100); /* an absurd claim */
+	cr_assert_eq(choose_store(n, 3), 0);
+}
