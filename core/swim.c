@@ -193,7 +193,7 @@ static u8 confirmers(u32 alive)
 static bool suspect(struct swim *s, u64 now_us, struct swim_member *m,
 		    u32 incarnation, u64 by)
 {
-	u32 alive = swim_alive(s);
+	u32 alive = swim_alive(s), able;
 	u32 least = swim_period_us(s) / 2 * 7;
 	struct swim_suspicion *p = suspicion_find(&s->suspicions, m->id);
 
@@ -208,9 +208,11 @@ static bool suspect(struct swim *s, u64 now_us, struct swim_member *m,
 		return false;
 	set_state(s, m, SWIM_SUSPECT, incarnation);
 	/* A few look for themselves, so that a true suspicion is confirmed
-	 * soon and a false one refuted soon, in a cloud of any size.
+	 * soon and a false one refuted soon, in a cloud of any size. Other
+	 * suspects are not counted on: many may have died together.
 	 */
-	if (by != s->self && s->ops->random(s->arg) % alive < SWIM_CONFIRMERS)
+	able = swim_alive(s) - s->in_state[SWIM_SUSPECT];
+	if (by != s->self && s->ops->random(s->arg) % able < SWIM_CONFIRMERS)
 		swim_ask(s, now_us, m->id, 0);
 	return true;
 }

@@ -95,17 +95,37 @@ bool swim_ask(struct swim *s, u64 now_us, u64 target, u32 accuse)
 	return false;
 }
 
-/* A failed probe is held against our own health as far as the helpers, who
- * should have answered for themselves, did not.
+/* A failed probe is held against our own health when not one of the helpers, who
+ * should have answered for themselves, did. Some that did not may have died with
+ * the one that was asked after: when half of a cloud dies, counting each of them
+ * made the others so patient that it took 8 s to be noticed.
  */
 static void probe_failed(struct swim *s, u64 now_us, struct swim_probe *p)
 {
 	struct swim_member *m = swim_find(s, p->target);
 
-	if (p->helpers > p->nacks)
+	if (p->helpers && !p->nacks)
 		swim_worse(s, 1);
 	p->target = 0;
 	swim_unanswered(s, now_us, m);
+}
+
+/* The next living member above this node, around the end. One that has not yet
+ * answered may be the first of several that died, so the one behind it is asked
+ * meanwhile.
+ */
+static struct swim_member *successor(struct swim *s)
+{
+	u32 at = swim_place(s, s->self);
+	u32 i;
+
+	for (i = 0; i < s->count; i++, at++) {
+		struct swim_member *m = &s->member[at % s->count];
+
+		if (m->state <= SWIM_UP && !being_asked(s, m->id))
+			return m;
+	}
+	return NULL;
 }
 
 static void probe_next(struct swim *s, u64 now_us, struct swim_probe *p)
@@ -115,6 +135,12 @@ static void probe_next(struct swim *s, u64 now_us, struct swim_probe *p)
 	if (++p->stage == SWIM_STAGES) {
 		probe_failed(s, now_us, p);
 		return;
+	}
+	if (p->stage == SWIM_STAGES - 2) {
+		struct swim_member *behind = successor(s);
+
+		if (behind)
+			swim_ask(s, now_us, behind->id, 0);
 	}
 	p->due_us = now_us + timeout;
 	ask_directly(s, p);
@@ -200,21 +226,6 @@ void swim_probe_forget(struct swim *s, u64 id)
 			s->relay[i].target = 0;
 }
 
-/* The next living member above this node, around the end. */
-static struct swim_member *successor(struct swim *s)
-{
-	u32 at = swim_place(s, s->self);
-	u32 i;
-
-	for (i = 0; i < s->count; i++, at++) {
-		struct swim_member *m = &s->member[at % s->count];
-
-		if (m->state <= SWIM_UP)
-			return m;
-	}
-	return NULL;
-}
-
 static void round_begin(struct swim *s, u32 mask)
 {
 	struct swim_round *r = &s->round;
@@ -258,7 +269,7 @@ void swim_probe_tick(struct swim *s, u64 now_us)
 	struct swim_member *m = s->watch_next ? successor(s) : NULL;
 
 	s->watch_next = !s->watch_next;
-	if (!m || being_asked(s, m->id))
+	if (!m)
 		m = round_next(s);
 	if (m)
 		swim_ask(s, now_us, m->id, 0);

@@ -226,6 +226,53 @@ void scenario_slow(u64 seed, u32 nodes, char *failure)
 	finish(c, failure);
 }
 
+static void count_false(struct cloud *c, const struct cloud_event *e)
+{
+	struct many_result *r = c->arg;
+
+	r->false_down += e->now == SWIM_DOWN && c->node[e->subject].on;
+}
+
+/* True once everyone who lives sees everyone who died down. */
+static bool all_noticed(const struct cloud *c)
+{
+	u32 a, b;
+
+	for (a = 0; a < c->nodes; a++)
+		for (b = 0; c->node[a].on && b < c->nodes; b++)
+			if (!c->node[b].on && cloud_sees(c, a, b) != SWIM_DOWN)
+				return false;
+	return true;
+}
+
+void scenario_many(u64 seed, u32 nodes, u32 dead, u32 loss_ppm,
+		   struct many_result *r, char *failure)
+{
+	struct cloud *c = cloud_new(nodes, seed, true);
+	u64 began;
+
+	*r = (struct many_result){ 0 };
+	c->check = nodes <= 16;
+	c->seen = count_false;
+	c->arg = r;
+	world_net(c->world)->loss_ppm = loss_ppm;
+	run_for(c, 10 * S + world_below(c->world, 2 * S));
+	while (dead) {
+		u32 victim = world_below(c->world, nodes);
+
+		if (!c->node[victim].on)
+			continue;
+		cloud_kill(c, victim);
+		dead--;
+	}
+	began = world_now_us(c->world);
+	while (!all_noticed(c) && world_now_us(c->world) < began + 60 * S)
+		run_for(c, 10 * MS);
+	r->most_us = world_now_us(c->world) - began;
+	run_for(c, 5 * S);
+	finish(c, failure);
+}
+
 struct scale {
 	struct scale_result *r;
 	u64 *killed_us; /* by node; 0 while it lives */

@@ -2,13 +2,15 @@
 /*
  * Runs simulated clouds:
  *
- *	sim [--scenario kill|split|slow|chaos|scale] [--seed N] [--runs N]
+ *	sim [--scenario kill|split|slow|chaos|many|scale] [--seed N] [--runs N]
  *	    [--nodes N] [--loss PPM] [--seconds N] [--budget SECONDS]
  *
  * Seeds count up from --seed (default 1). A failure prints the line that repeats
  * it and ends the program with 1. Without --nodes the number of nodes goes
  * through a range that fits the scenario; scale does 10, 1,000 and 10,000 and
- * checks the bounds of the cost and of the time to detect. --budget ends the
+ * checks the bounds of the cost and of the time to detect; many lets one node or
+ * half of them die at once and checks that 99 of 100 times all have noticed within
+ * 3 s, with and without loss. --budget ends the
  * runs when that much time has passed.
  */
 #include <getopt.h>
@@ -109,6 +111,71 @@ static int scale(void)
 	return 0;
 }
 
+static int by_value(const void *a, const void *b)
+{
+	u64 x = *(const u64 *)a, y = *(const u64 *)b;
+
+	return (x > y) - (x < y);
+}
+
+enum { MANY_MOST_US = 3000000 };
+
+/* One of a number of nodes, then half of them, die at once: how long until all
+ * who live have noticed, over --runs seeds.
+ */
+static int many_one(u32 nodes, u32 dead, u32 loss_ppm)
+{
+	u64 *us = calloc(opt.runs, sizeof(*us));
+	u64 i, wrong = 0;
+	bool late;
+	char failure[256];
+	struct many_result r;
+
+	if (!us)
+		return 2;
+	for (i = 0; i < opt.runs; i++) {
+		scenario_many(opt.seed + i, nodes, dead, loss_ppm, &r, failure);
+		if (failure[0]) {
+			free(us);
+			return failed(opt.seed + i, nodes, failure);
+		}
+		us[i] = r.most_us;
+		wrong += r.false_down;
+	}
+	qsort(us, opt.runs, sizeof(*us), by_value);
+	late = us[opt.runs * 99 / 100] > MANY_MOST_US;
+	printf("{\"nodes\":%u,\"dead\":%u,\"loss_ppm\":%u,\"median_ms\":%llu,"
+	       "\"p99_ms\":%llu,\"last_ms\":%llu,\"false_down\":%llu}\n",
+	       nodes, dead, loss_ppm,
+	       (unsigned long long)us[opt.runs / 2] / 1000,
+	       (unsigned long long)us[opt.runs * 99 / 100] / 1000,
+	       (unsigned long long)us[opt.runs - 1] / 1000,
+	       (unsigned long long)wrong);
+	fflush(stdout);
+	free(us);
+	if (late)
+		return failed(opt.seed, nodes, "deaths noticed too late");
+	return wrong ? failed(opt.seed, nodes, "false alarm") : 0;
+}
+
+static int many(void)
+{
+	static const u32 sizes[] = { 3, 5, 8, 16, 28, 64 };
+	static const u32 loss[] = { 0, 50000 };
+	int ret = 0;
+	u32 i, l;
+
+	for (l = 0; l < ARRAY_SIZE(loss); l++)
+		for (i = 0; i < ARRAY_SIZE(sizes) && !ret; i++) {
+			if (opt.nodes && opt.nodes != sizes[i])
+				continue;
+			ret = many_one(sizes[i], 1, loss[l]);
+			if (!ret && sizes[i] > 3)
+				ret = many_one(sizes[i], sizes[i] / 2, loss[l]);
+		}
+	return ret;
+}
+
 static u64 number(const char *s)
 {
 	char *end;
@@ -176,6 +243,8 @@ int main(int argc, char **argv)
 		return run_many(scenario_chaos, 2, 12);
 	if (!strcmp(opt.scenario, "scale"))
 		return scale();
+	if (!strcmp(opt.scenario, "many"))
+		return many();
 	fprintf(stderr, "sim: no scenario %s\n", opt.scenario);
 	return 2;
 }

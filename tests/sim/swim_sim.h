@@ -72,6 +72,14 @@ void scenario_split(u64 seed, u32 nodes, char *failure);
 void scenario_slow(u64 seed, u32 nodes, char *failure);
 void scenario_chaos(u64 seed, u32 nodes, char *failure);
 
+struct many_result {
+	u64 most_us; /* until all who live saw all who died */
+	u64 false_down; /* times a living node was seen down */
+};
+/* @dead of them die at the same time. */
+void scenario_many(u64 seed, u32 nodes, u32 dead, u32 loss_ppm,
+		   struct many_result *r, char *failure);
+
 struct scale_result {
 	u64 detect_first_us, detect_median_us, detect_99_us, detect_last_us;
 	u64 killed, seen;
