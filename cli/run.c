@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "conf_client.h"
@@ -26,7 +27,7 @@ enum {
 struct run {
 	struct client *client;
 	struct hosts nodes;
-	bool all, explain, detach, terminal;
+	bool all, explain, detach, terminal, no_input;
 	const char *policy, *cwd, *bcast;
 	const char *env[ENV_MAX];
 	int env_count;
@@ -346,7 +347,8 @@ static int start(void *arg, const char *node, u64 tag)
 	struct msg_job_start m = {
 		.node = span_of(node),
 		.flags = (r->terminal ? JOB_PTY : 0) |
-			 (r->detach ? JOB_DETACH : 0),
+			 (r->detach ? JOB_DETACH : 0) |
+			 (r->no_input ? JOB_NO_INPUT : 0),
 		.argv = r->argv_list,
 		.env = r->env_list,
 		.cwd = span_of(r->cwd ? r->cwd : r->here),
@@ -409,18 +411,28 @@ static void find_here(struct run *r)
 		r->here[0] = 0;
 }
 
+/* Nothing will ever come from our stdin, so the job need not wait for its end. */
+static bool input_is_null(void)
+{
+	struct stat st;
+
+	return !fstat(STDIN_FILENO, &st) && S_ISCHR(st.st_mode) &&
+	       st.st_rdev == makedev(1, 3);
+}
+
 static int prepare(struct run *r, const struct globals *g, struct failure *f)
 {
 	int argc = 0, ret;
 
 	find_here(r);
+	r->no_input = !r->terminal && !r->detach && input_is_null();
 	while (r->argv[argc])
 		argc++;
 	r->argv_list = list_of((const char *const *)r->argv, argc);
 	r->env_list = list_of(r->env, r->env_count);
 	if (r->bcast && (ret = hash_program(r, f)))
 		return ret;
-	ret = client_open(&r->client, g->state, f);
+	ret = client_open_early(&r->client, g->state, f);
 	if (!ret && r->all)
 		ret = hosts_add_up(&r->nodes, r->client, "run", f);
 	else if (!ret && !r->nodes.count)
@@ -453,7 +465,7 @@ int verb_run(const struct globals *g, int argc, char **argv)
 		goto out;
 	}
 	o.detach = r.detach;
-	o.input = !r.detach;
+	o.input = !r.detach && !r.no_input;
 	o.window = r.window;
 	if (r.bcast) {
 		o.program = r.bcast;

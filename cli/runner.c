@@ -460,7 +460,8 @@ static void take_started(struct runner *r, struct target *t,
 	t->started = true;
 	t->input_credit = f->credit;
 	if (!r->o->detach) {
-		if (r->input_over || !r->o->input)
+		/* Without credit it takes none. */
+		if ((r->input_over || !r->o->input) && f->credit)
 			send_frame(r, t, MSG_JOB_DATA, 0, FRAME_EOF, 0, NULL, 0);
 		return;
 	}

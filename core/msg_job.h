@@ -76,7 +76,12 @@
 enum job_flags { /* JOB_START.flags */
 	JOB_PTY = 1 << 0, /* a terminal instead of three pipes */
 	JOB_DETACH = 1 << 1, /* lives on without its caller */
-	JOB_FLAGS_KNOWN = (1 << 2) - 1,
+	/* Nothing will come on stdin, which is /dev/null. JOB_STARTED has no
+	 * credit then, and need not come before output or, for a short job,
+	 * before JOB_EXIT does.
+	 */
+	JOB_NO_INPUT = 1 << 2,
+	JOB_FLAGS_KNOWN = (1 << 3) - 1,
 };
 
 enum job_reason { /* JOB_EXIT.reason; status is what a shell would show */

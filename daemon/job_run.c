@@ -646,7 +646,7 @@ static void on_started(void *arg, u64 id, pid_t pid)
 	msg_job_started_encode(&c, &m);
 	f = (struct frame){ .type = MSG_JOB_STARTED, .tag = j->x.tag,
 			    .flags = FRAME_REPLY | (j->kept ? 0 : FRAME_MORE) };
-	if (!j->kept) {
+	if (!j->kept && !j->in.eof) {
 		f.credit = JOB_WINDOW_IN;
 		if (f.credit > jobs_window(js))
 			f.credit = jobs_window(js);
@@ -819,6 +819,13 @@ static int open_pipes(struct job *j, const struct msg_job_start *m, int *fds)
 	u32 s;
 
 	for (s = 0; s < JOB_STREAMS; s++) {
+		if (s == 0 && m->flags & JOB_NO_INPUT) {
+			fds[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+			if (fds[0] < 0)
+				return -errno;
+			j->in.eof = true;
+			continue;
+		}
 		if (pipe2(p, O_CLOEXEC))
 			return -errno;
 		fds[s] = p[s == 0 ? 0 : 1];
@@ -886,6 +893,8 @@ static int submit(struct job *j, const struct msg_job_start *m,
 	copy.user = span_of(j->user);
 	if (copy.flags & JOB_DETACH)
 		copy.flags &= ~(u32)JOB_PTY;
+	if (copy.flags & (JOB_DETACH | JOB_PTY))
+		copy.flags &= ~(u32)JOB_NO_INPUT;
 	if (grant->system)
 		flags |= SPAWN_ALLOW_SYSTEM;
 	if (blob >= 0) {

@@ -40,7 +40,8 @@ static void fail(u32 stage, int error)
 
 static void set_streams(const struct launch *l)
 {
-	bool pty = l->start->flags & JOB_PTY;
+	u32 flags = l->start->flags;
+	bool pty = flags & JOB_PTY;
 	int i;
 
 	for (i = 0; i < JOB_STREAMS; i++)
@@ -59,8 +60,11 @@ static void set_streams(const struct launch *l)
 		fail(STAGE_SETUP, errno);
 	if (geteuid())
 		return;
-	/* So that the program may open /dev/stdout again, or its terminal. */
-	for (i = 0; i < (pty ? 1 : JOB_STREAMS); i++)
+	/* So that the program may open /dev/stdout again, or its terminal. A
+	 * stdin that is /dev/null belongs to all.
+	 */
+	for (i = flags & (JOB_DETACH | JOB_NO_INPUT) ? 1 : 0;
+	     i < (pty ? 1 : JOB_STREAMS); i++)
 		if (fchown(i, l->account->uid, (gid_t)-1) && errno != EROFS &&
 		    errno != EPERM)
 			fail(STAGE_SETUP, errno);

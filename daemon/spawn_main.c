@@ -42,6 +42,7 @@ enum {
 	RECHECK_MOST_US = 20000,
 	GIVE_UP_US = 5000000,
 	SWEEP_US = 300000,
+	START_LATE_US = 3000, /* a start nobody waits for is told so late */
 	SWEEPS = 8,
 };
 
@@ -297,12 +298,28 @@ static void settle_start(struct job *j)
 	loop_unwatch(spawn.loop, &j->status);
 	close(j->status.fd);
 	j->status.fd = -1;
+	loop_disarm(spawn.loop, &j->recheck);
 	j->state = RUNNING;
 	if (n == (ssize_t)sizeof(j->failure))
 		return;
 	j->failure.stage = 0;
 	write_pid(j);
 	event(SPAWN_STARTED, j->id, j->group.leader, 0, NULL, 0);
+}
+
+/* Looks from now on whether the child has got to its program. */
+static void watch_start(struct job *j)
+{
+	if (loop_watch(spawn.loop, &j->status, EPOLLIN))
+		jobgroup_kill(&j->group);
+}
+
+static void start_late(struct timer *t)
+{
+	struct job *j = (void *)((u8 *)t - offsetof(struct job, recheck));
+
+	if (j->state == STARTING)
+		watch_start(j);
 }
 
 static void status_ready(struct watch *w, u32 events)
@@ -370,9 +387,13 @@ static void launch(struct job *j, const struct account *a)
 	*at = j;
 	j->state = STARTING;
 	fcntl(pipe_fds[0], F_SETFL, O_NONBLOCK);
-	ret = loop_watch(spawn.loop, &j->status, EPOLLIN);
-	if (ret)
-		jobgroup_kill(&j->group);
+	if (!(j->start.flags & JOB_NO_INPUT)) {
+		watch_start(j);
+		return;
+	}
+	/* Most such jobs end soon, and their end tells the start too. */
+	j->recheck.fire = start_late;
+	loop_arm(spawn.loop, &j->recheck, START_LATE_US);
 }
 
 /* What is wrong, and after a line feed what mends it. */

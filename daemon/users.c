@@ -10,6 +10,7 @@
 #include <pwd.h>
 #include <shadow.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -165,9 +166,9 @@ int user_find_uid(struct user **out, uid_t uid, const char *object,
 	return find_failed(ret, who, object, "create it", f);
 }
 
-static u32 uid_min_of(const char *login_defs)
+static u32 read_uid_min(const char *login_defs)
 {
-	FILE *f = fopen(login_defs ? login_defs : "/etc/login.defs", "re");
+	FILE *f = fopen(login_defs, "re");
 	u32 min = UID_MIN_DEFAULT;
 	char line[256];
 	u32 value;
@@ -177,6 +178,26 @@ static u32 uid_min_of(const char *login_defs)
 			min = value;
 	if (f)
 		fclose(f);
+	return min;
+}
+
+/* The machine's file is read again when it has changed; every job asks. */
+static u32 uid_min_of(const char *login_defs)
+{
+	static struct stat seen;
+	static u32 min;
+	struct stat now = { 0 };
+
+	if (login_defs)
+		return read_uid_min(login_defs);
+	if (stat("/etc/login.defs", &now))
+		return UID_MIN_DEFAULT;
+	if (!min || now.st_ino != seen.st_ino || now.st_size != seen.st_size ||
+	    now.st_mtim.tv_sec != seen.st_mtim.tv_sec ||
+	    now.st_mtim.tv_nsec != seen.st_mtim.tv_nsec) {
+		min = read_uid_min("/etc/login.defs");
+		seen = now;
+	}
 	return min;
 }
 

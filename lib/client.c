@@ -21,6 +21,9 @@ struct client {
 	size_t start; /* first byte not handed out */
 	size_t end;
 	size_t size;
+	u8 hello[96]; /* goes out with the first frame */
+	size_t hello_len;
+	bool greeted; /* virgod's HELLO has come */
 	char node[64];
 };
 
@@ -54,17 +57,19 @@ int client_send(struct client *c, const struct frame *f, const void *head,
 {
 	u8 header[FRAME_HEADER_BYTES];
 	struct frame out = *f;
-	struct iovec iov[3] = {
+	struct iovec iov[4] = {
+		{ c->hello, c->hello_len },
 		{ header, sizeof(header) },
 		{ (void *)head, head_len },
 		{ (void *)body, body_len },
 	};
-	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 3 };
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 4 };
 
 	if (head_len > FRAME_MAX || body_len > FRAME_MAX - head_len)
 		return -EMSGSIZE;
 	out.length = (u32)(head_len + body_len);
 	frame_encode(&out, header);
+	c->hello_len = 0;
 	while (msg.msg_iovlen) {
 		ssize_t n = sendmsg(c->fd, &msg, MSG_NOSIGNAL);
 
@@ -163,6 +168,19 @@ static int answer_ping(struct client *c, const struct frame *f, const u8 *p)
 	return client_send(c, &pong, p, f->length, NULL, 0);
 }
 
+static int take_hello(struct client *c, const struct frame *f, const u8 *p)
+{
+	struct msg_hello theirs;
+
+	if (f->type != MSG_HELLO || msg_hello_decode(&theirs, p, f->length) ||
+	    theirs.version_min > FRAME_VERSION ||
+	    theirs.version_max < FRAME_VERSION)
+		return -EPROTO;
+	span_to_cstr(theirs.node, c->node, sizeof(c->node));
+	c->greeted = true;
+	return 0;
+}
+
 static int take_frame(struct client *c, struct frame *f, const u8 **payload,
 		      int how)
 {
@@ -173,9 +191,12 @@ static int take_frame(struct client *c, struct frame *f, const u8 **payload,
 			return ret;
 		*payload = c->buf + c->start + FRAME_HEADER_BYTES;
 		c->start += FRAME_HEADER_BYTES + f->length;
-		if (f->type != MSG_PING)
+		if (!c->greeted)
+			ret = take_hello(c, f, *payload);
+		else if (f->type == MSG_PING)
+			ret = answer_ping(c, f, *payload);
+		else
 			return 1;
-		ret = answer_ping(c, f, *payload);
 		if (ret)
 			return ret;
 	}
@@ -191,34 +212,39 @@ int client_try_recv(struct client *c, struct frame *f, const u8 **payload)
 	return take_frame(c, f, payload, MSG_DONTWAIT);
 }
 
-static int greet(struct client *c, struct failure *f, const char *path)
+static void prepare_hello(struct client *c)
 {
 	const struct msg_hello mine = { .version_min = FRAME_VERSION,
 					.version_max = FRAME_VERSION,
 					.frame_max = FRAME_MAX };
-	struct msg_hello theirs;
-	struct frame frame = { .type = MSG_HELLO };
-	u8 buf[256];
-	struct wcursor w = wcursor_of(buf, sizeof(buf));
-	const u8 *p = NULL;
-	int ret;
+	struct frame f = { .type = MSG_HELLO };
+	struct wcursor w = wcursor_of(c->hello + FRAME_HEADER_BYTES,
+				      sizeof(c->hello) - FRAME_HEADER_BYTES);
 
 	msg_hello_encode(&w, &mine);
-	ret = client_send(c, &frame, buf, wcursor_len(&w), NULL, 0);
-	if (!ret)
-		ret = client_recv(c, &frame, &p);
+	f.length = (u32)wcursor_len(&w);
+	frame_encode(&f, c->hello);
+	c->hello_len = FRAME_HEADER_BYTES + f.length;
+}
+
+/* Sends HELLO alone and waits for virgod's. */
+static int greet(struct client *c, struct failure *f)
+{
+	ssize_t n = send(c->fd, c->hello, c->hello_len, MSG_NOSIGNAL);
+	struct frame frame;
+	int ret = n == (ssize_t)c->hello_len ? fill(c, &frame, 0) : -EPIPE;
+
+	c->hello_len = 0;
 	if (ret != 1)
 		return failure_set(f, ret && ret != -EPIPE ? ret : -ECONNRESET,
-				   path, "look at virgod's log",
-				   "virgod hung up before greeting");
-	if (frame.type != MSG_HELLO ||
-	    msg_hello_decode(&theirs, p, frame.length) ||
-	    theirs.version_min > FRAME_VERSION ||
-	    theirs.version_max < FRAME_VERSION)
-		return failure_set(f, -EPROTO, path,
+				   "virgod", "look at its log",
+				   "it hung up before greeting");
+	ret = take_hello(c, &frame, c->buf + c->start + FRAME_HEADER_BYTES);
+	c->start += FRAME_HEADER_BYTES + frame.length;
+	if (ret)
+		return failure_set(f, ret, "virgod",
 				   "install the same version of both",
-				   "virgod there speaks another protocol");
-	span_to_cstr(theirs.node, c->node, sizeof(c->node));
+				   "it speaks another protocol");
 	return 0;
 }
 
@@ -237,7 +263,7 @@ static int dial(struct client *c, const char *state, struct failure *f)
 		return failure_set(f, -errno, "socket", NULL, "%s",
 				   strerror(errno));
 	if (connect(c->fd, (struct sockaddr *)&addr, sizeof(addr)) == 0)
-		return greet(c, f, addr.sun_path);
+		return 0;
 	if (errno == EACCES)
 		return failure_set(f, -EACCES, addr.sun_path,
 				   "ask who runs this node for access",
@@ -248,7 +274,8 @@ static int dial(struct client *c, const char *state, struct failure *f)
 			   "virgod does not run here: %s", strerror(errno));
 }
 
-int client_open(struct client **out, const char *state, struct failure *f)
+int client_open_early(struct client **out, const char *state,
+		      struct failure *f)
 {
 	struct client *c = calloc(1, sizeof(*c));
 	int ret;
@@ -264,8 +291,22 @@ int client_open(struct client **out, const char *state, struct failure *f)
 		client_close(c);
 		return ret;
 	}
+	prepare_hello(c);
 	*out = c;
 	return 0;
+}
+
+int client_open(struct client **out, const char *state, struct failure *f)
+{
+	int ret = client_open_early(out, state, f);
+
+	if (!ret)
+		ret = greet(*out, f);
+	if (ret) {
+		client_close(*out);
+		*out = NULL;
+	}
+	return ret;
 }
 
 int client_call(struct client *c, u16 type, const void *payload, size_t len,

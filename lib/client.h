@@ -15,6 +15,12 @@ struct client;
 
 /* @state NULL: $VIRGO_STATE, else VIRGO_DEFAULT_STATE. Exchanges HELLO. */
 int client_open(struct client **out, const char *state, struct failure *f);
+/* The same without a word yet: HELLO goes out with the first frame, and virgod's
+ * is taken by the first client_recv(); until then client_node() is "". Saves who
+ * knows what it wants two changes of process.
+ */
+int client_open_early(struct client **out, const char *state,
+		      struct failure *f);
 void client_close(struct client *c);
 int client_fd(const struct client *c);
 /* Name of the node, from its HELLO; "" before init or join. */

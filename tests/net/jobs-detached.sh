@@ -19,6 +19,9 @@ assert_fails 9 virgo wait "$job"
 assert_fails 255 virgo wait "$job"
 assert_match "$(cat "$NET_DIR/last.err")" 'no detached job'
 
+step "/dev/null, its input, stays root's"
+assert_eq "$(quietly on beta stat -c %u /dev/null)" 0 "owner of /dev/null"
+
 step "attach follows what is written"
 mkfifo -m 666 "$NET_DIR/gate"
 detach sh -c "echo first; cat $NET_DIR/gate; echo last; exit 3"

@@ -34,6 +34,12 @@ assert_eq "$(run -n beta sha256sum < "$NET_DIR/blob" | cut -d' ' -f1)" \
 	"$(sha256sum < "$NET_DIR/blob" | cut -d' ' -f1)" "5 MB through stdin"
 assert_eq "$(run -n beta cat < "$NET_DIR/blob" | sha256sum | cut -d' ' -f1)" \
 	"$(sha256sum < "$NET_DIR/blob" | cut -d' ' -f1)" "5 MB there and back"
+step "no input is no input there too, and /dev/null stays root's"
+assert_out /dev/null run -n beta readlink /proc/self/fd/0 < /dev/null
+assert_out /dev/null on_as ann alpha sh -c \
+	'exec virgo run -n beta readlink /proc/self/fd/0 <&-'
+assert_out 0 run -n beta wc -c < /dev/null
+assert_eq "$(quietly on beta stat -c %u /dev/null)" 0 "owner of /dev/null"
 step "a program that does not read its input ends all the same"
 { yes || :; } | run -n beta true
 step "a program whose reader goes gets SIGPIPE"
