@@ -82,7 +82,7 @@ static bool may_open(const struct connection *c, const struct export *e)
 {
 	if (!e->owner[0])
 		return true;
-	return c->secure && !strcmp(secure_peer(c->secure), e->owner);
+	return c->secure && secure_peer_is(c->secure, e->owner);
 }
 
 static struct export *view_next(void *arg, u32 *at)

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "holder.h"
 #include "listen.h"
 #include "log.h"
 
@@ -106,12 +107,12 @@ static void do_list(struct server *s, char **word, int words, FILE *out)
 	u32 at = 0;
 
 	while ((e = pool_next(s->pool, &at)))
-		fprintf(out, "%s %llu %llu %s %llu %u\n", e->name,
+		fprintf(out, "%s %llu %llu %s %llu %u %llu\n", e->name,
 			(unsigned long long)e->size,
 			(unsigned long long)e->generation,
 			e->owner[0] ? e->owner : "-",
 			(unsigned long long)e->held_pages * PAGE_BYTES,
-			server_users(s, e));
+			server_users(s, e), (unsigned long long)e->since_s);
 	fprintf(out, "ok %u\n", pool_count(s->pool));
 }
 
@@ -139,12 +140,48 @@ static void do_quota(struct server *s, char **word, int words, FILE *out)
 	fputs("ok\n", out);
 }
 
+static void do_reload(struct server *s, char **word, int words, FILE *out)
+{
+	struct secure_keys *keys;
+	struct failure f;
+
+	if (!s->tls && !s->psk) {
+		say_error(out, -EINVAL);
+		return;
+	}
+	if (secure_keys_load(&keys, s->tls, s->psk, &f)) {
+		log_error("%s: %s", f.object, f.what);
+		say_error(out, f.code);
+		return;
+	}
+	secure_keys_put(s->keys);
+	s->keys = keys;
+	fputs("ok\n", out);
+}
+
+static void do_end(struct server *s, char **word, int words, FILE *out)
+{
+	const char end = HOLDER_FORGET;
+
+	if (pool_count(s->pool)) {
+		say_error(out, -EBUSY);
+		return;
+	}
+	if (s->holder >= 0 && send(s->holder, &end, 1, MSG_NOSIGNAL) != 1) {
+		say_error(out, -errno);
+		return;
+	}
+	loop_stop(s->loop);
+	fputs("ok\n", out);
+}
+
 static const struct verb {
 	const char *name;
 	void (*run)(struct server *s, char **word, int words, FILE *out);
 } verbs[] = {
-	{ "add", do_add },	 { "list", do_list },
-	{ "quota", do_quota },	 { "remove", do_remove },
+	{ "add", do_add },	 { "end", do_end },
+	{ "list", do_list },	 { "quota", do_quota },
+	{ "reload", do_reload }, { "remove", do_remove },
 	{ "status", do_status },
 };
 

@@ -7,17 +7,22 @@
  *	add NAME SIZE [OWNER]		ok GENERATION
  *	remove NAME[@GENERATION]	ok
  *	list				NAME SIZE GENERATION OWNER HELD USERS
- *					... ok COUNT
+ *					   SINCE ... ok COUNT
  *	status				ok held=BYTES quota=BYTES locked=yes|no
  *					   exports=N connections=N requests=N
  *	quota BYTES			ok
+ *	reload				ok
+ *	end				ok
  *
  *	error CODE TEXT			CODE is a name of errno(3)
  *
  * Sizes are bytes; an OWNER of "-" is none, then whoever may connect may open
- * it. An add is answered when the export is in the pool's table. A remove cuts
+ * it (secure.h says which owners there are). SINCE is when it was made, in seconds
+ * since 1970. An add is answered when the export is in the pool's table. A remove cuts
  * those who use it, and its memory is free when it is answered. The name with a
- * generation removes only that very export.
+ * generation removes only that very export. A reload reads the keys of TLS again;
+ * connections keep theirs. An end, refused while there are exports, ends virgo-nbd
+ * and its holder.
  */
 #ifndef VIRGO_NBD_CONTROL_H
 #define VIRGO_NBD_CONTROL_H

@@ -17,7 +17,7 @@
 
 enum {
 	EXPORT_NAME_MAX = 127, /* bytes, printable ASCII without '@' and space */
-	EXPORT_OWNER_MAX = 63,
+	EXPORT_OWNER_MAX = 87,
 	PAGE_BYTES = 4096,
 };
 
@@ -25,9 +25,10 @@ struct pool;
 
 struct export {
 	char name[EXPORT_NAME_MAX + 1];
-	char owner[EXPORT_OWNER_MAX + 1]; /* "": whoever may connect */
+	char owner[EXPORT_OWNER_MAX + 1]; /* secure.h; "": whoever may connect */
 	u64 size; /* bytes, a multiple of PAGE_BYTES */
 	u64 generation; /* no two exports of a pool's life have the same */
+	u64 since_s; /* when it was made, since 1970 */
 	u8 *data;
 	u64 *present; /* a bit a page, least significant first */
 	u64 held_pages;

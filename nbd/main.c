@@ -26,7 +26,6 @@ struct process {
 	struct control *control;
 	struct watch signals;
 	int pool_fd;
-	int holder; /* connection; -1: none */
 };
 
 static u64 half_of_memory(void)
@@ -44,7 +43,7 @@ static int open_pool(struct process *p, const struct options *o,
 	int ret;
 
 	if (o->state) {
-		p->pool_fd = holder_get(o->state, &p->holder, f);
+		p->pool_fd = holder_get(o->state, &p->server.holder, f);
 		if (p->pool_fd < 0)
 			return p->pool_fd;
 	} else {
@@ -167,9 +166,9 @@ static void clean_up(struct process *p)
 	pool_close(p->server.pool);
 	if (p->pool_fd >= 0)
 		close(p->pool_fd);
-	if (p->holder >= 0)
-		close(p->holder);
-	secure_keys_free(p->server.keys);
+	if (p->server.holder >= 0)
+		close(p->server.holder);
+	secure_keys_put(p->server.keys);
 	if (p->server.loop)
 		loop_unwatch(p->server.loop, &p->signals);
 	if (p->signals.fd >= 0)
@@ -197,7 +196,8 @@ static int serve(struct process *p, const struct options *o, struct failure *f)
 
 int main(int argc, char **argv)
 {
-	static struct process p = { .pool_fd = -1, .holder = -1,
+	static struct process p = { .pool_fd = -1,
+				    .server.holder = -1,
 				    .signals.fd = -1 };
 	struct failure f = { 0 };
 	struct options o;
@@ -209,6 +209,8 @@ int main(int argc, char **argv)
 		return ret;
 	log_open("virgo-nbd", o.verbose ? LOG_LEVEL_INFO : LOG_LEVEL_NOTICE);
 	p.server.max = o.connections;
+	p.server.tls = o.tls;
+	p.server.psk = o.psk;
 	ret = o.forget ? holder_forget(o.state, &f) : serve(&p, &o, &f);
 	clean_up(&p);
 	if (ret)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "crc32c.h"
@@ -28,7 +29,7 @@ struct half {
 	u64 extent;
 	char name[EXPORT_NAME_MAX + 1];
 	char owner[EXPORT_OWNER_MAX + 1];
-	u8 spare[32];
+	u64 since_s;
 };
 
 struct record {
@@ -271,6 +272,7 @@ static int load_record(struct pool *p, u32 i, u64 file_bytes)
 	e->record = i;
 	e->size = h->size;
 	e->generation = h->generation;
+	e->since_s = h->since_s;
 	e->extent = h->extent;
 	memcpy(e->name, h->name, sizeof(e->name));
 	memcpy(e->owner, h->owner, sizeof(e->owner));
@@ -420,6 +422,7 @@ static void write_record(struct pool *p, const struct export *e, u64 size)
 {
 	struct half h = { .size = size,
 			  .generation = e->generation,
+			  .since_s = e->since_s,
 			  .extent = e->extent };
 
 	memcpy(h.name, e->name, sizeof(h.name));
@@ -448,6 +451,7 @@ int pool_add(struct pool *p, const char *name, const char *owner, u64 size,
 	e->pool = p;
 	e->record = (u32)record;
 	e->size = size;
+	e->since_s = (u64)time(NULL);
 	e->extent = find_room(p, extent_bytes(size));
 	snprintf(e->name, sizeof(e->name), "%s", name);
 	snprintf(e->owner, sizeof(e->owner), "%s", owner);

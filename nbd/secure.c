@@ -9,6 +9,7 @@
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -17,9 +18,11 @@ enum {
 	RECORD_MAX = 16384,
 	RECORD_ROOM = RECORD_MAX + 256,
 	BUFFER_BYTES = 16 * RECORD_ROOM,
+	SERIAL_MAX = 40, /* hex digits */
 };
 
 struct secure_keys {
+	u32 refs;
 	gnutls_certificate_credentials_t cert;
 	gnutls_psk_server_credentials_t psk;
 	gnutls_priority_t priority;
@@ -27,8 +30,10 @@ struct secure_keys {
 
 struct secure {
 	gnutls_session_t session;
+	struct secure_keys *keys;
 	int fd;
 	char peer[SECURE_NAME_MAX + 1];
+	char serial[SERIAL_MAX + 1]; /* hex; "": no certificate */
 	size_t in_at;
 	size_t in_len;
 	size_t out_at;
@@ -98,6 +103,7 @@ int secure_keys_load(struct secure_keys **out, const char *dir,
 
 	if (!k)
 		return failure_set(f, -ENOMEM, "TLS", NULL, "out of memory");
+	k->refs = 1;
 	ret = dir ? load_certificates(k, dir, f) : 0;
 	if (!ret && psk)
 		ret = load_psk(k, psk, f);
@@ -109,16 +115,16 @@ int secure_keys_load(struct secure_keys **out, const char *dir,
 		ret = failure_set(f, -EINVAL, "TLS", NULL,
 				  "this GnuTLS has no TLS 1.3");
 	if (ret) {
-		secure_keys_free(k);
+		secure_keys_put(k);
 		return ret;
 	}
 	*out = k;
 	return 0;
 }
 
-void secure_keys_free(struct secure_keys *k)
+void secure_keys_put(struct secure_keys *k)
 {
-	if (!k)
+	if (!k || --k->refs)
 		return;
 	if (k->cert)
 		gnutls_certificate_free_credentials(k->cert);
@@ -193,6 +199,8 @@ struct secure *secure_new(struct secure_keys *k, int fd)
 		free(s);
 		return NULL;
 	}
+	s->keys = k;
+	k->refs++;
 	ret = gnutls_priority_set(s->session, k->priority);
 	if (ret >= 0 && k->cert)
 		ret = gnutls_credentials_set(s->session,
@@ -217,10 +225,23 @@ void secure_free(struct secure *s)
 	if (!s)
 		return;
 	gnutls_deinit(s->session);
+	secure_keys_put(s->keys);
 	free(s);
 }
 
-static int peer_certificate_name(struct secure *s)
+static int peer_serial(struct secure *s, gnutls_x509_crt_t cert)
+{
+	u8 serial[SERIAL_MAX / 2];
+	size_t size = sizeof(serial);
+	int ret = gnutls_x509_crt_get_serial(cert, serial, &size);
+	size_t i;
+
+	for (i = 0; ret >= 0 && i < size; i++)
+		snprintf(s->serial + 2 * i, 3, "%02x", serial[i]);
+	return ret;
+}
+
+static int peer_certificate(struct secure *s)
 {
 	unsigned int count;
 	const gnutls_datum_t *chain =
@@ -232,6 +253,8 @@ static int peer_certificate_name(struct secure *s)
 	if (!chain || !count || gnutls_x509_crt_init(&cert) < 0)
 		return -EACCES;
 	ret = gnutls_x509_crt_import(cert, &chain[0], GNUTLS_X509_FMT_DER);
+	if (ret >= 0)
+		ret = peer_serial(s, cert);
 	if (ret >= 0)
 		ret = gnutls_x509_crt_get_dn_by_oid(
 			cert, GNUTLS_OID_X520_COMMON_NAME, 0, 0, s->peer,
@@ -247,7 +270,7 @@ static int learn_peer(struct secure *s)
 	const char *name;
 
 	if (gnutls_auth_get_type(s->session) != GNUTLS_CRD_PSK)
-		return peer_certificate_name(s);
+		return peer_certificate(s);
 	name = gnutls_psk_server_get_username(s->session);
 	if (!name || strlen(name) > SECURE_NAME_MAX)
 		return -EACCES;
@@ -275,6 +298,17 @@ int secure_handshake(struct secure *s, const char **why)
 const char *secure_peer(const struct secure *s)
 {
 	return s->peer;
+}
+
+bool secure_peer_is(const struct secure *s, const char *owner)
+{
+	const char *mark = strchr(owner, ':');
+	size_t len = mark ? (size_t)(mark - owner) : strlen(owner);
+	size_t stem = mark ? strlen(mark + 1) : 0;
+
+	if (!s->peer[0] || strlen(s->peer) != len || memcmp(s->peer, owner, len))
+		return false;
+	return !mark || (stem && !strncmp(s->serial, mark + 1, stem));
 }
 
 ssize_t secure_recv(struct secure *s, void *data, size_t len)

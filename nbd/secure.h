@@ -23,12 +23,12 @@ struct secure;
 /*
  * @dir holds node.crt, node.key and authority.crt, or, as other NBD programs
  * name them, server-cert.pem, server-key.pem and ca-cert.pem; NULL: no
- * certificates. @psk is a file of lines NAME:HEXKEY; NULL: none. Free the result
- * after all sessions.
+ * certificates. @psk is a file of lines NAME:HEXKEY; NULL: none.
  */
 int secure_keys_load(struct secure_keys **out, const char *dir,
 		     const char *psk, struct failure *f);
-void secure_keys_free(struct secure_keys *k);
+/* Counted: a session keeps its keys, so they can be replaced under it. */
+void secure_keys_put(struct secure_keys *k);
 
 /* NULL when memory is out. @fd stays the caller's. */
 struct secure *secure_new(struct secure_keys *k, int fd);
@@ -40,6 +40,11 @@ void secure_free(struct secure *s);
 int secure_handshake(struct secure *s, const char **why);
 /* After the handshake: the certificate's common name, or the key's name. */
 const char *secure_peer(const struct secure *s);
+
+/* True when the peer is @owner: NAME, or NAME:STEM for a certificate whose serial
+ * number begins with these hex digits, as all of one node's do and no other's.
+ */
+bool secure_peer_is(const struct secure *s, const char *owner);
 
 /* Bytes, 0 at the end, -EAGAIN when neither the socket nor the buffers here have
  * any, or -ECONNRESET.

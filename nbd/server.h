@@ -17,6 +17,9 @@ struct server {
 	struct loop *loop;
 	struct pool *pool;
 	struct secure_keys *keys; /* NULL: no TLS */
+	const char *tls; /* where they came from; NULL: none */
+	const char *psk;
+	int holder; /* connection to it; -1: none */
 	struct connection *connections;
 	u32 count;
 	u32 max; /* connections */
