@@ -15,6 +15,7 @@ const struct verb verbs[] = {
 	{ "volume", verb_volume, "list, create, remove volumes; who may use them" },
 	{ "mount", verb_mount, "show the cloud's volumes below a folder" },
 	{ "umount", verb_umount, "end such a mount" },
+	{ "memory", verb_memory, "lend memory of this node, or take it back" },
 	{ "run", verb_run, "run a program on another node, on some or on all" },
 	{ "ps", verb_ps, "list jobs" },
 	{ "attach", verb_attach, "follow the output of a detached job" },

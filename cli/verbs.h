@@ -35,6 +35,8 @@ int verb_volume(const struct globals *g, int argc, char **argv);
 int verb_node(const struct globals *g, int argc, char **argv);
 int verb_status(const struct globals *g, int argc, char **argv);
 
+int verb_memory(const struct globals *g, int argc, char **argv);
+
 int verb_run(const struct globals *g, int argc, char **argv);
 int verb_ps(const struct globals *g, int argc, char **argv);
 int verb_attach(const struct globals *g, int argc, char **argv);

@@ -69,9 +69,11 @@
 /* OK says that it was heard; the release follows when the data has moved. */
 #define FIELDS_MEMORY_LEAVING(R, O) R(str, why) R(u32, wait_s) R(list, leases)
 #define FIELDS_MEMORY_LOANS(R, O) R(list, loans)
-/* Bytes 0: off. Off is answered with PROGRESS, FRAME_MORE, until all is moved. */
+/* Bytes 0: off. Off is answered with PROGRESS, FRAME_MORE, until all is moved.
+ * With once it counts until virgod starts again.
+ */
 #define FIELDS_MEMORY_LEND(R, O)                                               \
-	R(u64, bytes) R(u64, reserve_bytes) R(u32, wait_s)
+	R(u64, bytes) R(u64, reserve_bytes) R(u32, wait_s) O(u8, once)
 #define FIELDS_MEMORY_PROGRESS(R, O)                                           \
 	R(u32, leases) R(u64, held_bytes) R(str, waiting_for)
 #define FIELDS_MEMORY_STATUS(R, O)

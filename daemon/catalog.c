@@ -296,6 +296,14 @@ const struct rec_removal_row *catalog_next_removal(const struct catalog *c,
 	return r ? &r->removal : NULL;
 }
 
+const struct rec_loan_row *catalog_next_loan(const struct catalog *c,
+					     size_t *at)
+{
+	const struct row *r = row_next(c, CATALOG_LOAN, at);
+
+	return r ? &r->loan : NULL;
+}
+
 size_t catalog_nodes(const struct catalog *c)
 {
 	size_t at = 0, count = 0;
@@ -416,6 +424,11 @@ void catalog_edit_volume(struct catalog_edit *e,
 			 const struct rec_volume_row *r)
 {
 	EDIT_RECORD(e, CATALOG_VOLUME, volume_row, r, r->name);
+}
+
+void catalog_edit_loan(struct catalog_edit *e, const struct rec_loan_row *r)
+{
+	EDIT_RECORD(e, CATALOG_LOAN, loan_row, r, r->key);
 }
 
 void catalog_edit_removal(struct catalog_edit *e, struct authority *a,

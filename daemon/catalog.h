@@ -25,6 +25,7 @@ enum {
 	EPOCH_SHIFT = 40,
 	VOLUME_NAME_MAX_BYTES = 63,
 	VOLUME_ID_BYTES = 16,
+	LOAN_KEY_MAX = NODE_NAME_MAX + 21, /* lender:generation */
 	CATALOG_ROWS_MAX = 1 << 16, /* of each table */
 	CATALOG_TOMBSTONES_MAX = 4096,
 };
@@ -33,6 +34,7 @@ enum catalog_table {
 	CATALOG_NODE,
 	CATALOG_REMOVAL,
 	CATALOG_VOLUME,
+	CATALOG_LOAN,
 	CATALOG_TABLES
 };
 
@@ -81,6 +83,8 @@ const struct rec_volume_row *catalog_next_volume(const struct catalog *c,
 						 size_t *at);
 const struct rec_removal_row *catalog_next_removal(const struct catalog *c,
 						   size_t *at);
+const struct rec_loan_row *catalog_next_loan(const struct catalog *c,
+					     size_t *at);
 size_t catalog_nodes(const struct catalog *c);
 /* True when the certificate with this serial is of a removed node. */
 bool catalog_refuses(const struct catalog *c, const char *serial);
@@ -103,6 +107,7 @@ struct catalog_edit *catalog_edit(struct catalog *c);
 void catalog_edit_node(struct catalog_edit *e, const struct rec_node_row *r);
 void catalog_edit_volume(struct catalog_edit *e,
 			 const struct rec_volume_row *r);
+void catalog_edit_loan(struct catalog_edit *e, const struct rec_loan_row *r);
 /* Signs it. */
 void catalog_edit_removal(struct catalog_edit *e, struct authority *a,
 			  const struct rec_removal_row *r);
@@ -159,6 +164,7 @@ int catalog_check_node(const struct rec_node_row *r);
 int catalog_check_volume(const struct rec_volume_row *r);
 /* 1 to 63 letters, digits and ._-, the first not a dot. */
 bool catalog_volume_name_valid(struct span name);
+int catalog_check_loan(const struct rec_loan_row *r);
 /* Puts the signature, kept in @signature, into @r. */
 int catalog_sign_removal(struct authority *a, struct rec_removal_row *r,
 			 u8 signature[SIGNATURE_MAX]);

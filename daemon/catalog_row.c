@@ -18,6 +18,7 @@ const char *const catalog_table_names[CATALOG_TABLES] = {
 	[CATALOG_NODE] = "node",
 	[CATALOG_REMOVAL] = "removal",
 	[CATALOG_VOLUME] = "volume",
+	[CATALOG_LOAN] = "loan",
 };
 
 static bool is_node_name(struct span s)
@@ -94,6 +95,22 @@ int catalog_check_volume(const struct rec_volume_row *r)
 	    r->slot >= CATALOG_ROWS_MAX)
 		return -EBADMSG;
 	return 0;
+}
+
+int catalog_check_loan(const struct rec_loan_row *r)
+{
+	static const char *const purposes[] = { "swap", "disk", NULL };
+	char key[LOAN_KEY_MAX + 1];
+
+	if (!is_node_name(r->lender) || !is_node_name(r->borrower) ||
+	    !is_hex(r->stem, STEM_DIGITS) || !r->name.len ||
+	    !is_text(r->name, MEMORY_NAME_MAX) ||
+	    !is_one_of(r->purpose, purposes) || !r->bytes)
+		return -EBADMSG;
+	snprintf(key, sizeof(key), "%.*s:%llu", (int)r->lender.len,
+		 (const char *)r->lender.data,
+		 (unsigned long long)r->generation);
+	return span_equal(r->key, span_of(key)) ? 0 : -EBADMSG;
 }
 
 /* What a removal's signature is over. */
@@ -200,6 +217,11 @@ static int row_decode(struct row *r)
 		ret = rec_volume_row_decode(&r->volume, r->value, r->len);
 		ret = ret ? ret : catalog_check_volume(&r->volume);
 		name = r->volume.name;
+		break;
+	case CATALOG_LOAN:
+		ret = rec_loan_row_decode(&r->loan, r->value, r->len);
+		ret = ret ? ret : catalog_check_loan(&r->loan);
+		name = r->loan.key;
 		break;
 	default:
 		return -EBADMSG;

@@ -11,7 +11,7 @@
 #include "catalog.h"
 #include "store.h"
 
-enum { ROW_KEY_MAX = 63 };
+enum { ROW_KEY_MAX = LOAN_KEY_MAX };
 
 struct row {
 	enum catalog_table table;
@@ -22,6 +22,7 @@ struct row {
 		struct rec_node_row node;
 		struct rec_removal_row removal;
 		struct rec_volume_row volume;
+		struct rec_loan_row loan;
 	};
 	u32 len;
 	u8 value[];

@@ -18,6 +18,20 @@
 
 enum { REMOVAL_GRACE_S = 24 * 3600 };
 
+/* What a node lent is gone with it; what it borrowed its lenders take back. */
+static void drop_loans(const struct catalog *c, struct catalog_edit *e,
+		       const char *lender)
+{
+	const struct rec_loan_row *l;
+	char key[LOAN_KEY_MAX + 1];
+	size_t at = 0;
+
+	while ((l = catalog_next_loan(c, &at)))
+		if (span_equal(l->lender, span_of(lender)) &&
+		    span_to_cstr(l->key, key, sizeof(key)))
+			catalog_edit_delete(e, CATALOG_LOAN, key);
+}
+
 /* Removals whose certificates have all expired are of no use any more. */
 static void sweep_removals(const struct catalog *c, struct catalog_edit *e,
 			   s64 now, u64 *highest)
@@ -62,6 +76,7 @@ static int node_remove(struct node *n, const struct rec_node_row *row,
 		if (span_equal(v->node, span_of(name)) &&
 		    span_to_cstr(v->name, volume, sizeof(volume)))
 			catalog_edit_delete(e, CATALOG_VOLUME, volume);
+	drop_loans(c, e, name);
 	catalog_edit_rotate_key(e);
 	return catalog_commit(e, f);
 }

@@ -13,6 +13,7 @@
 #include "catalog.h"
 #include "home.h"
 #include "log.h"
+#include "memory.h"
 #include "peers.h"
 #include "state.h"
 
@@ -228,6 +229,7 @@ static void renewed(struct renewal *r)
 		return;
 	}
 	log_info("certificate renewed");
+	memory_identity_changed(n->memory);
 	look_again(r, renewal_due_s(tls_identity_issued(n->identity),
 				    tls_identity_expires(n->identity)) -
 			      (s64)time(NULL));

@@ -30,6 +30,7 @@
 #include "loads.h"
 #include "log.h"
 #include "membership.h"
+#include "memory.h"
 #include "peers.h"
 #include "policy.h"
 #include "replica.h"
@@ -356,6 +357,9 @@ static int build(struct daemon *d, const struct options *o, struct failure *f)
 		home_start(n);
 		ret = know_load(n, f);
 	}
+	if (!ret && !memory_new(n)) {
+		ret = failure_set(f, -ENOMEM, "virgod", NULL, "out of memory");
+	}
 	return ret;
 }
 
@@ -366,6 +370,7 @@ static void dismantle(struct daemon *d)
 	jobs_free(n->jobs);
 	status_end(n);
 	listeners_free(n->listeners); /* no request comes after this */
+	memory_free(n->memory);
 	doctor_end(n->doctor);
 	choosing_free(n->choosing);
 	loads_free(n->loads);

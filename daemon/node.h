@@ -38,6 +38,7 @@ struct node {
 	struct membership *membership; /* membership.h */
 	struct loads *loads; /* loads.h: how busy this node is */
 	struct choosing *choosing; /* choosing.h: which node runs a job */
+	struct memory *memory; /* memory.h: what this node lends */
 	struct peers *peers; /* peers.h: connections to other nodes */
 	struct jobs *jobs; /* jobs.h */
 	struct exports *exports; /* exports.h: the file service */

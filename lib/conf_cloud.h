@@ -52,6 +52,19 @@
 	K(jobs, pam, CHOICE, ("auto|yes|no"), "auto",                          \
 	  "Whether PAM's service virgo must let an account in: auto asks it "  \
 	  "if /etc/pam.d/virgo exists, yes refuses everybody if it does not.") \
+	K(memory, lend, SIZE, (0, 70368744177664), "0",                        \
+	  "Memory of this node to lend to others, unless virgo memory lend "   \
+	  "has said otherwise; 0 for none.")                                   \
+	K(memory, reserve, SIZE, (0, 70368744177664), "256M",                  \
+	  "Memory that must stay free here: a lease that would leave less is " \
+	  "refused. Replaced by virgo memory lend --reserve.")                 \
+	K(memory, allow, NODES, (256), "*",                                    \
+	  "Nodes that may borrow this node's memory; * for all of the cloud.") \
+	K(memory, quota, SIZE, (0, 70368744177664), "0",                       \
+	  "Most that one node may borrow here; 0 for all that is lent.")       \
+	K(memory, port, NUMBER, (1, 65535), "10809",                           \
+	  "TCP port where lent memory is reached, on the addresses of [node] " \
+	  "listen. Read when virgo-nbd is started.")                           \
 	K(audit, size, SIZE, (65536, 1099511627776), "16M",                    \
 	  "Size at which a new audit log is begun.")                           \
 	K(audit, keep, NUMBER, (0, 99), "8",                                   \

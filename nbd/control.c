@@ -121,11 +121,12 @@ static void do_status(struct server *s, char **word, int words, FILE *out)
 	const struct pool *p = s->pool;
 
 	fprintf(out, "ok held=%llu quota=%llu locked=%s exports=%u "
-		"connections=%u requests=%llu\n",
+		"connections=%u requests=%llu stored=%llu\n",
 		(unsigned long long)pool_held_pages(p) * PAGE_BYTES,
 		(unsigned long long)pool_quota_pages(p) * PAGE_BYTES,
 		pool_locked(p) ? "yes" : "no", pool_count(p),
-		server_users(s, NULL), (unsigned long long)server_requests(s));
+		server_users(s, NULL), (unsigned long long)server_requests(s),
+		(unsigned long long)pool_held_pages(p) * PAGE_BYTES);
 }
 
 static void do_quota(struct server *s, char **word, int words, FILE *out)

@@ -10,6 +10,7 @@
  *					   SINCE ... ok COUNT
  *	status				ok held=BYTES quota=BYTES locked=yes|no
  *					   exports=N connections=N requests=N
+ *					   stored=BYTES
  *	quota BYTES			ok
  *	reload				ok
  *	end				ok

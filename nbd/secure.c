@@ -295,11 +295,6 @@ int secure_handshake(struct secure *s, const char **why)
 	return learn_peer(s);
 }
 
-const char *secure_peer(const struct secure *s)
-{
-	return s->peer;
-}
-
 bool secure_peer_is(const struct secure *s, const char *owner)
 {
 	const char *mark = strchr(owner, ':');

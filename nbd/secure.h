@@ -38,10 +38,8 @@ void secure_free(struct secure *s);
  * gets what to log.
  */
 int secure_handshake(struct secure *s, const char **why);
-/* After the handshake: the certificate's common name, or the key's name. */
-const char *secure_peer(const struct secure *s);
 
-/* True when the peer is @owner: NAME, or NAME:STEM for a certificate whose serial
+/* True when the peer is @owner: NAME, a certificate's common name or a key's, or NAME:STEM for a certificate whose serial
  * number begins with these hex digits, as all of one node's do and no other's.
  */
 bool secure_peer_is(const struct secure *s, const char *owner);
