@@ -40,6 +40,9 @@ static void settle(struct cloud_node *n)
 		n->highest = swim_incarnation(n->swim);
 	if (swim_change(n->swim) > c->highest_change)
 		cloud_fail(c, "node %u made up a change", node);
+	if (swim_change(n->swim) < n->heard)
+		cloud_fail(c, "node %u went back to an older change", node);
+	n->heard = swim_change(n->swim);
 	world_wake_at(c->world, node, swim_next_us(n->swim));
 }
 
@@ -54,7 +57,14 @@ static void op_send(void *arg, u64 to, bool reply, const u8 *data, size_t len)
 {
 	struct cloud_node *n = arg;
 	struct cloud *c = n->cloud;
+	const char *wrong = NULL;
 
+	if (c->check)
+		wrong = model_sent(&n->model, n->swim, to, data, len);
+	if (wrong)
+		cloud_fail(c, "node %u: %s", (u32)(n - c->node), wrong);
+	if (index_of(to) >= c->nodes)
+		return;
 	world_send(c->world, (u32)(n - c->node), index_of(to), data, len);
 }
 
@@ -82,7 +92,7 @@ static void op_heard_change(void *arg, u64 change)
 {
 	struct cloud_node *n = arg;
 
-	if (change != swim_change(n->swim))
+	if (change != swim_change(n->swim) || change <= n->heard)
 		cloud_fail(n->cloud, "told of another change than known");
 }
 
@@ -115,8 +125,15 @@ static void on_wake(void *arg, u32 node)
 {
 	struct cloud *c = arg;
 	struct cloud_node *n = &c->node[node];
+	const char *wrong = NULL;
 
+	if (c->check)
+		model_begin(&n->model, n->swim);
 	swim_run(n->swim, world_now_us(c->world));
+	if (c->check)
+		wrong = model_ran(&n->model, n->swim, world_now_us(c->world));
+	if (wrong)
+		cloud_fail(c, "node %u: %s", node, wrong);
 	settle(n);
 }
 
@@ -125,9 +142,18 @@ static void on_deliver(void *arg, u32 node, u32 from, const u8 *data,
 {
 	struct cloud *c = arg;
 	struct cloud_node *n = &c->node[node];
+	int want = from < c->nodes ? 0 : -ENOENT;
+	const char *wrong = NULL;
 
-	if (swim_receive(n->swim, world_now_us(c->world), data, len))
-		cloud_fail(c, "node %u refused a datagram of %u", node, from);
+	if (c->check)
+		model_begin(&n->model, n->swim);
+	if (swim_receive(n->swim, world_now_us(c->world), data, len) != want)
+		cloud_fail(c, "node %u: a datagram of %u was not judged right",
+			   node, from);
+	if (c->check)
+		wrong = model_received(&n->model, n->swim, data, len);
+	if (wrong)
+		cloud_fail(c, "node %u: %s", node, wrong);
 	settle(n);
 }
 
@@ -155,6 +181,7 @@ static void begin(struct cloud_node *n, enum swim_state others)
 			swim_add(n->swim, c->node[i].id, others,
 				 others == SWIM_UP ? c->node[i].born : 0);
 	n->on = true;
+	n->heard = 0;
 	settle(n);
 }
 
@@ -210,13 +237,47 @@ void cloud_start(struct cloud *c, u32 node, bool clock_back)
 	begin(n, SWIM_UNKNOWN);
 }
 
+/* @node gets a question out of the blue that calls everybody down. */
+static void ask(struct cloud *c, u32 node, u32 from)
+{
+	struct cloud_node *n = &c->node[node];
+	u8 data[SWIM_PACKET_MAX];
+	struct wcursor w = wcursor_of(data, sizeof(data));
+	const struct swim_packet p = {
+		.kind = SWIM_PING,
+		.from = from < c->nodes ? c->node[from].id :
+					  ((u64)(from + 1) << 40) + 1,
+		.incarnation = from < c->nodes ? c->node[from].highest : 1,
+		.change = swim_change(n->swim),
+		.seq = world_random(c->world),
+		.about = n->id,
+	};
+	u32 i;
+
+	swim_packet_begin(&w, &p);
+	for (i = 0; i < c->nodes && from >= c->nodes; i++)
+		swim_packet_add(&w, &(struct swim_item){
+					    .state = SWIM_DOWN,
+					    .id = c->node[i].id,
+					    .incarnation = c->node[i].highest });
+	on_deliver(c, node, from, data, wcursor_len(&w));
+}
+
 void cloud_leave(struct cloud *c, u32 node)
 {
 	struct cloud_node *n = &c->node[node];
 
+	if (c->check)
+		model_begin(&n->model, n->swim);
 	swim_leave(n->swim, world_now_us(c->world));
 	settle(n);
+	ask(c, node, (node + 1) % c->nodes); /* it says nothing any more */
 	cloud_kill(c, node);
+}
+
+void cloud_stranger(struct cloud *c, u32 node)
+{
+	ask(c, node, c->nodes + 7);
 }
 
 void cloud_set_change(struct cloud *c, u32 node, u64 change)
@@ -225,6 +286,8 @@ void cloud_set_change(struct cloud *c, u32 node, u64 change)
 
 	if (change > c->highest_change)
 		c->highest_change = change;
+	if (c->check)
+		model_begin(&n->model, n->swim);
 	swim_set_change(n->swim, world_now_us(c->world), change);
 	settle(n);
 }

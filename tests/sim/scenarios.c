@@ -18,8 +18,18 @@ static void finish(struct cloud *c, char *failure)
 	cloud_free(c);
 }
 
+struct first { /* when somebody first suspected @subject */
+	u32 subject;
+	u64 at_us;
+};
+
 static void nobody_dies_alive(struct cloud *c, const struct cloud_event *e)
 {
+	struct first *first = c->arg;
+
+	if (first && e->subject == first->subject && !first->at_us &&
+	    e->now == SWIM_SUSPECT)
+		first->at_us = e->at_us;
 	if (e->now == SWIM_DOWN && c->node[e->subject].on)
 		cloud_fail(c, "%u sees %u down, which lives", e->observer,
 			   e->subject);
@@ -41,12 +51,22 @@ void scenario_kill(u64 seed, u32 nodes, char *failure)
 	struct cloud *c = cloud_new(nodes, seed, true);
 	u32 victim = world_below(c->world, nodes);
 	u32 teller = (victim + 1) % nodes;
+	struct first first = { .subject = victim };
+	u64 killed;
 
 	c->check = nodes <= 16;
 	c->seen = nobody_dies_alive;
 	run_for(c, 500 * MS + world_below(c->world, 2 * S));
 	cloud_kill(c, victim);
+	killed = world_now_us(c->world);
+	c->arg = &first;
 	run_for(c, 3 * S);
+	c->arg = NULL;
+	/* Two periods until who watches it asks, half a second until it is
+	 * clear that no answer comes, and the interval of the news.
+	 */
+	if (!first.at_us || first.at_us > killed + 1100 * MS)
+		cloud_fail(c, "nobody suspected %u in time", victim);
 	cloud_agrees(c, true);
 
 	cloud_start(c, victim, false);
@@ -71,7 +91,7 @@ static void mishap(struct cloud *c)
 	u32 node = world_below(w, c->nodes), i;
 	bool on = c->node[node].on;
 
-	switch (world_below(w, 9)) {
+	switch (world_below(w, 10)) {
 	case 0:
 	case 1:
 		if (on)
@@ -102,6 +122,12 @@ static void mishap(struct cloud *c)
 		if (on)
 			cloud_set_change(c, node,
 					 c->highest_change + world_below(w, 3));
+		break;
+	case 8: /* what is known already, or older, changes nothing */
+		if (on)
+			cloud_set_change(c, node, c->highest_change / 2);
+		if (on)
+			cloud_stranger(c, node);
 		break;
 	case 7:
 		if (on)
@@ -196,6 +222,14 @@ void scenario_split(u64 seed, u32 nodes, char *failure)
 	finish(c, failure);
 }
 
+/* No answer for less than a question and a suspicion take is forgiven. */
+static void nobody_sees_down(struct cloud *c, const struct cloud_event *e)
+{
+	if (e->now == SWIM_DOWN)
+		cloud_fail(c, "%u sees %u down, which was away for a moment",
+			   e->observer, e->subject);
+}
+
 static void healthy_see_healthy(struct cloud *c, const struct cloud_event *e)
 {
 	if (e->now == SWIM_DOWN && e->observer && e->subject)
@@ -204,7 +238,9 @@ static void healthy_see_healthy(struct cloud *c, const struct cloud_event *e)
 }
 
 /* Node 0 stands still now and then, as on an overloaded machine, and a few
- * datagrams get lost: it may be called down, but through it nobody else.
+ * datagrams get lost: it may be called down, but through it nobody else. When
+ * all is well again nobody is impatient or slow, and being away for less than a
+ * second makes nobody down.
  */
 void scenario_slow(u64 seed, u32 nodes, char *failure)
 {
@@ -223,6 +259,19 @@ void scenario_slow(u64 seed, u32 nodes, char *failure)
 	for (i = 0; i < 30 && !cloud_agrees(c, false); i++)
 		run_for(c, 1 * S);
 	cloud_agrees(c, true);
+
+	world_net(c->world)->loss_ppm = 0;
+	run_for(c, 10 * S);
+	for (i = 0; i < nodes; i++)
+		if (swim_health(c->node[i].swim))
+			cloud_fail(c, "%u does not feel better", i);
+	c->seen = nobody_sees_down;
+	for (i = 0; i < 5; i++) {
+		world_stall(c->world, 0,
+			    world_now_us(c->world) + 800 * MS +
+				    world_below(c->world, 200 * MS));
+		run_for(c, 4 * S);
+	}
 	finish(c, failure);
 }
 

@@ -37,12 +37,23 @@ static const char *members_wrong(const struct swim *s)
 static const char *suspicions_wrong(const struct swim *s)
 {
 	u16 i;
+	u8 j, k;
 
 	for (i = 0; i < s->suspicions.count; i++) {
 		const struct swim_suspicion *p = &s->suspicions.at[i];
 
 		if (!p->count || p->count > p->wanted + 1)
 			return "more confirmations than wanted";
+		for (j = 0; j < p->count; j++)
+			for (k = 0; k < j; k++)
+				if (p->by[j] == p->by[k])
+					return "confirmed twice by one";
+		if (p->count == 1 && p->wanted &&
+		    p->due_us != p->start_us + p->most_us)
+			return "a suspect without its full time";
+		if (p->wanted && p->count == p->wanted + 1 &&
+		    p->due_us != p->start_us + p->least_us)
+			return "a confirmed suspect with more time than is due";
 		if (p->due_us < p->start_us + p->least_us ||
 		    p->due_us > p->start_us + p->most_us)
 			return "a suspicion outside its bounds";
@@ -61,6 +72,8 @@ static const char *gossip_wrong(const struct swim *s)
 
 		if (a->taken)
 			return "news left marked";
+		if (a->item.id != s->self && !swim_find(s, a->item.id))
+			return "news of no member";
 		for (j = 0; j < i; j++) {
 			const struct swim_update *b = &s->gossip.update[j];
 

@@ -8,6 +8,7 @@
 #define VIRGO_TESTS_SIM_SWIM_SIM_H
 
 #include "swim.h"
+#include "swim_model.h"
 #include "world.h"
 
 struct cloud_node {
@@ -18,7 +19,8 @@ struct cloud_node {
 	u32 born;    /* incarnation given at the last start */
 	u32 highest; /* incarnation it ever had */
 	bool on;
-	bool stalled; /* by a scenario, for the time being */
+	u64 heard;   /* highest change it was told of or told itself */
+	struct swim_model model;
 };
 
 struct cloud_event {
@@ -54,6 +56,8 @@ void cloud_kill(struct cloud *c, u32 node);
 void cloud_start(struct cloud *c, u32 node, bool clock_back);
 void cloud_leave(struct cloud *c, u32 node);
 void cloud_set_change(struct cloud *c, u32 node, u64 change);
+/* @node gets a datagram of a number that is no member, full of lies. */
+void cloud_stranger(struct cloud *c, u32 node);
 /* @node's catalog loses @subject and gets it back at once. */
 void cloud_forget(struct cloud *c, u32 node, u32 subject);
 /* How @observer sees @subject. */
