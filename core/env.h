@@ -77,15 +77,15 @@ static inline u64 get_u64(const u8 *p)
 
 static inline void put_u16(u8 *p, u16 v)
 {
-	p[0] = (u8)v;
-	p[1] = (u8)(v >> 8);
+	p[0] = (u8)(v & 0xff);
+	p[1] = (u8)(v >> 8 & 0xff);
 }
 
 static inline void put_u32(u8 *p, u32 v)
 {
-	p[0] = (u8)v;
-	p[1] = (u8)(v >> 8);
-	p[2] = (u8)(v >> 16);
+	p[0] = (u8)(v & 0xff);
+	p[1] = (u8)(v >> 8 & 0xff);
+	p[2] = (u8)(v >> 16 & 0xff);
 	p[3] = (u8)(v >> 24);
 }
 

@@ -24,10 +24,12 @@
 #include "msg_control.h"
 #include "msg_job.h"
 #include "msg_file.h"
+#include "msg_kernel.h"
 #include "msg_memory.h"
 
 #define VIRGO_MESSAGES(M)                                                      \
-	CONTROL_MESSAGES(M) JOB_MESSAGES(M) FILE_MESSAGES(M) MEMORY_MESSAGES(M)
+	CONTROL_MESSAGES(M) JOB_MESSAGES(M) FILE_MESSAGES(M) KERNEL_MESSAGES(M)       \
+	MEMORY_MESSAGES(M)
 #define VIRGO_RECORDS(M)                                                       \
 	CONTROL_RECORDS(M) JOB_RECORDS(M) FILE_RECORDS(M) MEMORY_RECORDS(M)
 

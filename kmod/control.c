@@ -33,10 +33,22 @@ static const struct nla_policy policy[VIRGO_A_MAX + 1] = {
 	[VIRGO_A_VAR_TTL] = { .type = NLA_U32 },
 	[VIRGO_A_VAR_CONFIDENCE] = { .type = NLA_U32 },
 	[VIRGO_A_LIMIT_HANDLES] = { .type = NLA_U32 },
+	[VIRGO_A_LIMIT_CONNECTIONS] = { .type = NLA_U32 },
+	[VIRGO_A_LIMIT_RULES] = { .type = NLA_U32 },
+	[VIRGO_A_LIMIT_CALLS] = { .type = NLA_U32 },
+	[VIRGO_A_LIMIT_JOBS] = { .type = NLA_U32 },
+	[VIRGO_A_FN_NAME] = { .type = NLA_NUL_STRING,
+			      .len = FN_NAME_BYTES - 1 },
+	[VIRGO_A_NODE] = { .type = NLA_NUL_STRING,
+			   .len = NODE_NAME_BYTES - 1 },
 };
 
 static const u8 limit_attr[LIMIT_COUNT] = {
+	[LIMIT_CONNECTIONS] = VIRGO_A_LIMIT_CONNECTIONS,
 	[LIMIT_HANDLES] = VIRGO_A_LIMIT_HANDLES,
+	[LIMIT_RULES] = VIRGO_A_LIMIT_RULES,
+	[LIMIT_CALLS] = VIRGO_A_LIMIT_CALLS,
+	[LIMIT_JOBS] = VIRGO_A_LIMIT_JOBS,
 };
 
 /* Every request passes here: post_() gives the reference back. */
@@ -197,6 +209,28 @@ free_reply:
 	return -EMSGSIZE;
 }
 
+static int fn_rule(struct genl_info *info,
+		   int (*change)(struct instance *in, const char *name,
+				 const char *node))
+{
+	struct nlattr *name = info->attrs[VIRGO_A_FN_NAME];
+	struct nlattr *node = info->attrs[VIRGO_A_NODE];
+
+	if (!name || !node)
+		return -EINVAL;
+	return change(info->user_ptr[0], nla_data(name), nla_data(node));
+}
+
+static int allow(struct sk_buff *skb, struct genl_info *info)
+{
+	return fn_rule(info, fn_allow);
+}
+
+static int deny(struct sk_buff *skb, struct genl_info *info)
+{
+	return fn_rule(info, fn_deny);
+}
+
 static const struct genl_ops operations[] = {
 	{
 		.cmd = VIRGO_CMD_VAR_SET,
@@ -216,6 +250,16 @@ static const struct genl_ops operations[] = {
 	{
 		.cmd = VIRGO_CMD_LIMITS_GET,
 		.doit = limits_get,
+	},
+	{
+		.cmd = VIRGO_CMD_FN_ALLOW,
+		.flags = GENL_ADMIN_PERM,
+		.doit = allow,
+	},
+	{
+		.cmd = VIRGO_CMD_FN_DENY,
+		.flags = GENL_ADMIN_PERM,
+		.doit = deny,
 	},
 };
 

@@ -15,11 +15,15 @@
 #include <linux/virgo.h>
 #include <linux/vmalloc.h>
 
+#include "call.h"
 #include "compat.h"
 #include "instance.h"
+#include "peer.h"
 #include "vars.h"
+#include "virgo_module.h"
 
 static_assert(VIRGO_VARS_BYTES == VAR_TABLE_BYTES);
+static_assert(VIRGO_CALL_BYTES_MAX == VIRGO_FN_BYTES_MAX);
 
 static int device_open(struct inode *inode, struct file *file)
 {
@@ -41,10 +45,70 @@ static long get_info(void __user *arg)
 {
 	const struct virgo_info info = {
 		.abi = 1,
-		.features = VIRGO_FEATURE_VARS,
+		.features = VIRGO_FEATURE_VARS | VIRGO_FEATURE_CALLS,
 	};
 
 	return copy_to_user(arg, &info, sizeof(info)) ? -EFAULT : 0;
+}
+
+/* A name that ends within its field. */
+static bool is_text(const char *text, size_t size)
+{
+	return strnlen(text, size) < size;
+}
+
+static long adopt(struct instance *in, const void __user *arg)
+{
+	struct virgo_adopt a;
+
+	if (!capable(CAP_NET_ADMIN))
+		return -EPERM;
+	if (copy_from_user(&a, arg, sizeof(a)))
+		return -EFAULT;
+	if (a.flags || !a.node[0] || !is_text(a.node, sizeof(a.node)))
+		return -EINVAL;
+	return peer_adopt(in, a.fd, a.node);
+}
+
+static long call_between(struct instance *in, const struct virgo_call *c,
+			 void *argument, void *result)
+{
+	ssize_t ret;
+
+	if (copy_from_user(argument, u64_to_user_ptr(c->argument),
+			   c->argument_len))
+		return -EFAULT;
+	ret = call_fn(in, c->node, c->name, argument, c->argument_len, result,
+		      c->result_size, c->deadline_ms);
+	if (ret > 0 && copy_to_user(u64_to_user_ptr(c->result), result, ret))
+		return -EFAULT;
+	return ret;
+}
+
+static long call(struct instance *in, const void __user *arg)
+{
+	void *argument, *result;
+	struct virgo_call c;
+	long ret = -ENOMEM;
+
+	if (!capable(CAP_NET_ADMIN))
+		return -EPERM;
+	if (copy_from_user(&c, arg, sizeof(c)))
+		return -EFAULT;
+	if (c.flags || !c.name[0] || !is_text(c.node, sizeof(c.node)) ||
+	    !is_text(c.name, sizeof(c.name)) || !c.deadline_ms ||
+	    c.deadline_ms > CALL_MS_MAX)
+		return -EINVAL;
+	if (c.argument_len > VIRGO_CALL_BYTES_MAX ||
+	    c.result_size > VIRGO_CALL_BYTES_MAX)
+		return -E2BIG;
+	argument = kvmalloc(c.argument_len + 1, GFP_KERNEL_ACCOUNT);
+	result = kvzalloc(c.result_size + 1, GFP_KERNEL_ACCOUNT);
+	if (argument && result)
+		ret = call_between(in, &c, argument, result);
+	kvfree(result);
+	kvfree(argument);
+	return ret;
 }
 
 static long device_ioctl(struct file *file, unsigned int request,
@@ -57,6 +121,10 @@ static long device_ioctl(struct file *file, unsigned int request,
 	switch (request) {
 	case VIRGO_IOC_INFO:
 		return get_info((void __user *)arg);
+	case VIRGO_IOC_ADOPT:
+		return adopt(in, (void __user *)arg);
+	case VIRGO_IOC_CALL:
+		return call(in, (void __user *)arg);
 	default:
 		return -ENOTTY;
 	}

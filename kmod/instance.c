@@ -18,7 +18,11 @@ static atomic_t living = ATOMIC_INIT(0);
 static const struct {
 	u32 min, max, def;
 } limits[LIMIT_COUNT] = {
+	[LIMIT_CONNECTIONS] = { 1, 65536, 4096 },
 	[LIMIT_HANDLES] = { 1, 65536, 1024 },
+	[LIMIT_RULES] = { 1, 65536, 4096 },
+	[LIMIT_CALLS] = { 1, 4096, 256 },
+	[LIMIT_JOBS] = { 1, 1024, 64 },
 };
 
 static void instance_release(struct kref *ref)
@@ -26,6 +30,7 @@ static void instance_release(struct kref *ref)
 	struct instance *in = container_of(ref, struct instance, ref);
 
 	vars_free(&in->vars);
+	fn_rules_free(&in->rules);
 	kfree(in);
 	atomic_dec(&living);
 }
@@ -77,6 +82,8 @@ static int __net_init namespace_begins(struct net *net)
 	for (i = 0; i < LIMIT_COUNT; i++)
 		in->limits[i] = limits[i].def;
 	vars_init(&in->vars);
+	fn_rules_init(&in->rules);
+	conns_init(&in->conns);
 	atomic_inc(&living);
 	slot->instance = in;
 	return 0;
@@ -92,6 +99,7 @@ static void __net_exit namespace_ends(struct net *net)
 		return;
 	slot->instance = NULL;
 	WRITE_ONCE(in->dead, true);
+	conns_end(&in->conns);
 	vars_stop(&in->vars);
 	in->net = NULL;
 	instance_put(in);
@@ -109,9 +117,12 @@ int instances_init(void)
 	return register_pernet_subsys(&operations);
 }
 
-/* Nothing can refer to an instance now: whoever could would hold the module. */
 void instances_exit(void)
 {
 	unregister_pernet_subsys(&operations);
-	WARN_ON(atomic_read(&living));
+}
+
+int instances_living(void)
+{
+	return atomic_read(&living);
 }

@@ -17,10 +17,16 @@
 #include <linux/workqueue.h>
 #include <net/net_namespace.h>
 
+#include "conn.h"
 #include "core/var.h"
+#include "fn.h"
 
 enum limit {
+	LIMIT_CONNECTIONS,
 	LIMIT_HANDLES,
+	LIMIT_RULES,
+	LIMIT_CALLS, /* waiting for one node's answers */
+	LIMIT_JOBS, /* of one node, under way here */
 	LIMIT_COUNT,
 };
 
@@ -43,9 +49,12 @@ struct instance {
 	bool dead; /* only ever set */
 	u32 limits[LIMIT_COUNT]; /* READ_ONCE, WRITE_ONCE */
 	struct vars vars;
+	struct fn_rules rules;
+	struct conns conns;
 };
 
-extern struct workqueue_struct *virgo_ctl;
+/* What may sleep; the io of connections; functions called by other nodes. */
+extern struct workqueue_struct *virgo_ctl, *virgo_io, *virgo_fn_queue;
 
 /* The instance of @net, which the caller keeps alive, with a reference; else
  * ERR_PTR(-ENODEV).
@@ -59,6 +68,9 @@ u32 instance_limit(const struct instance *in, enum limit which);
 void instance_set_limit(struct instance *in, enum limit which, u32 value);
 
 int instances_init(void);
+/* Ends those of all namespaces. Work that is still queued may refer to them. */
 void instances_exit(void);
+/* How many there still are in memory. */
+int instances_living(void);
 
 #endif

@@ -10,19 +10,34 @@
 #include "device.h"
 #include "instance.h"
 
-/* Control work, which may sleep. */
-struct workqueue_struct *virgo_ctl;
+enum { FUNCTIONS_AT_ONCE = 32 };
+
+struct workqueue_struct *virgo_ctl, *virgo_io, *virgo_fn_queue;
+
+/* No work is left, and none can come any more. */
+static void destroy_queues(void)
+{
+	if (virgo_fn_queue)
+		destroy_workqueue(virgo_fn_queue);
+	if (virgo_io)
+		destroy_workqueue(virgo_io);
+	if (virgo_ctl)
+		destroy_workqueue(virgo_ctl);
+}
 
 static int __init virgo_init(void)
 {
-	int ret;
+	int ret = -ENOMEM;
 
 	virgo_ctl = alloc_workqueue("virgo_ctl", WQ_UNBOUND, 0);
-	if (!virgo_ctl)
-		return -ENOMEM;
+	virgo_io = alloc_workqueue("virgo_io", WQ_HIGHPRI | WQ_MEM_RECLAIM, 0);
+	virgo_fn_queue = alloc_workqueue("virgo_fn", WQ_UNBOUND,
+					 FUNCTIONS_AT_ONCE);
+	if (!virgo_ctl || !virgo_io || !virgo_fn_queue)
+		goto destroy;
 	ret = instances_init();
 	if (ret)
-		goto destroy_ctl;
+		goto destroy;
 	ret = control_init();
 	if (ret)
 		goto exit_instances;
@@ -35,8 +50,8 @@ exit_control:
 	control_exit();
 exit_instances:
 	instances_exit();
-destroy_ctl:
-	destroy_workqueue(virgo_ctl);
+destroy:
+	destroy_queues();
 	return ret;
 }
 
@@ -45,8 +60,11 @@ static void __exit virgo_exit(void)
 	device_exit();
 	control_exit();
 	instances_exit();
-	destroy_workqueue(virgo_ctl);
-	rcu_barrier();
+	destroy_queues();
+	/* Whoever else could refer to one would hold the module. */
+	WARN_ON(instances_living());
+	/* Socket callbacks may be in their last instructions. */
+	synchronize_rcu();
 }
 
 module_init(virgo_init);

@@ -7,8 +7,15 @@
 
 #include "core/var.h"
 
+#include <linux/ktime.h>
+#include <linux/list.h>
+#include <linux/wait.h>
+
+struct module;
 struct net;
 struct virgo_var;
+
+/* --- variables --- */
 
 /*
  * A handle on the variable @name of the namespace @net (&init_net: the
@@ -38,5 +45,52 @@ void virgo_var_put(struct virgo_var *v);
  * the namespace has ended. Any context, an NMI included; never blocks.
  */
 int virgo_var_get(struct virgo_var *v, u64 *value);
+
+/* --- functions --- */
+
+enum { VIRGO_FN_BYTES_MAX = 64 << 10 };
+
+struct virgo_fn_caller {
+	const char *node; /* "" when called on this machine */
+	ktime_t deadline; /* by ktime_get(): nobody waits for longer */
+};
+
+struct virgo_fn {
+	const char *name; /* at most 47 characters */
+	struct module *owner; /* THIS_MODULE */
+	u32 max_arg, max_result; /* bytes, at most VIRGO_FN_BYTES_MAX */
+	/*
+	 * Bytes put into @result, at most @result_size, or a negative errno. May
+	 * sleep, and be called many times at once. @arg comes from another
+	 * machine: to be checked like any user's.
+	 */
+	ssize_t (*call)(const struct virgo_fn_caller *caller, const void *arg,
+			u32 arg_len, void *result, u32 result_size);
+
+	/* virgo.ko's own. */
+	struct list_head link;
+	u32 running;
+	wait_queue_head_t idle;
+};
+
+/* Lets other nodes call @fn, those that policy allows (virgo(4)). @fn stays
+ * until it is unregistered. 0, -EINVAL, -EEXIST. May sleep.
+ */
+int virgo_register_fn(struct virgo_fn *fn);
+/* Waits until no call is under way. Not from within the function. */
+void virgo_unregister_fn(struct virgo_fn *fn);
+
+/*
+ * Calls function @name of the node @node ("" for this machine) from the
+ * namespace @net and waits for @deadline_ms at most, or until the caller is
+ * killed. Bytes of the result in @result, or what the function gave, or:
+ * -EHOSTDOWN no connection to the node was handed to the module, -ECONNRESET it
+ * broke (the function may have run), -ETIMEDOUT (likewise), -EACCES not allowed
+ * there, -ENOENT no such function, -EBUSY, -ENOBUFS too much under way, -E2BIG,
+ * -EMSGSIZE the argument or the result is too long, -EINTR killed. May sleep.
+ */
+ssize_t virgo_fn_call(struct net *net, const char *node, const char *name,
+		      const void *arg, u32 arg_len, void *result,
+		      u32 result_size, u32 deadline_ms);
 
 #endif

@@ -26,6 +26,7 @@
 
 /* Bits of virgo_info.features. */
 #define VIRGO_FEATURE_VARS	(1 << 0)
+#define VIRGO_FEATURE_CALLS	(1 << 1)
 
 struct virgo_info {
 	__u32 abi;		/* 1 */
@@ -34,6 +35,39 @@ struct virgo_info {
 };
 
 #define VIRGO_IOC_INFO		_IOR(0xBA, 0x00, struct virgo_info)
+
+/*
+ * Hands a TCP connection to another node over to the module. It is of the same
+ * namespace, established, with TLS 1.3 by the kernel in both directions, and
+ * nothing else (no session ticket) is to come on it. Gives a descriptor that
+ * becomes readable when the connection has ended; closing it ends the connection.
+ * CAP_NET_ADMIN in the initial user namespace.
+ */
+struct virgo_adopt {
+	__s32 fd;
+	__u32 flags;		/* 0 */
+	char node[64];		/* who is at the other end; never changes */
+};
+
+#define VIRGO_IOC_ADOPT		_IOW(0xBA, 0x01, struct virgo_adopt)
+
+/*
+ * Calls a kernel function of a node, "" for this one, and gives the length of
+ * its result. CAP_NET_ADMIN in the initial user namespace.
+ */
+struct virgo_call {
+	char node[64];
+	char name[48];
+	__u64 argument;		/* address */
+	__u64 result;		/* address */
+	__u32 argument_len;
+	__u32 result_size;
+	__u32 deadline_ms;	/* 1 to 3600000 */
+	__u32 flags;		/* 0 */
+};
+
+#define VIRGO_CALL_BYTES_MAX	(64 << 10)	/* argument, and result */
+#define VIRGO_IOC_CALL		_IOWR(0xBA, 0x02, struct virgo_call)
 
 /* Generic netlink. */
 
@@ -51,6 +85,8 @@ enum virgo_cmd {
 	VIRGO_CMD_VAR_CHANGED,	/* as answered by VAR_GET */
 	VIRGO_CMD_LIMITS_SET,	/* any VIRGO_A_LIMIT_*, clamped */
 	VIRGO_CMD_LIMITS_GET,	/* all VIRGO_A_LIMIT_* */
+	VIRGO_CMD_FN_ALLOW,	/* VIRGO_A_FN_NAME, VIRGO_A_NODE */
+	VIRGO_CMD_FN_DENY,	/* the same */
 
 	__VIRGO_CMD_MAX
 };
@@ -72,6 +108,12 @@ enum virgo_attr {
 	VIRGO_A_VAR_TTL,	/* u32: ms; 0: never stale */
 	VIRGO_A_VAR_CONFIDENCE,	/* u32: ppm */
 	VIRGO_A_LIMIT_HANDLES,	/* u32 */
+	VIRGO_A_LIMIT_CONNECTIONS,	/* u32 */
+	VIRGO_A_LIMIT_RULES,	/* u32 */
+	VIRGO_A_LIMIT_CALLS,	/* u32 */
+	VIRGO_A_LIMIT_JOBS,	/* u32 */
+	VIRGO_A_FN_NAME,	/* string, at most 47 bytes */
+	VIRGO_A_NODE,		/* string, at most 63 bytes */
 
 	__VIRGO_A_MAX
 };

@@ -1,0 +1,467 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Connections: moving bytes; lifetimes and locks are in conn.h. */
+#include "conn.h"
+
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/tcp.h>
+#include <net/tcp_states.h>
+
+#include "instance.h"
+
+enum { VECTORS = 16 };
+
+static void wake_io(struct conn *c)
+{
+	queue_work(virgo_io, &c->io);
+}
+
+/* The socket's callbacks. Those that were there before (TLS has its own) run
+ * first. Softirq or process context.
+ */
+
+static void on_data(struct sock *sk)
+{
+	struct conn *c;
+
+	read_lock_bh(&sk->sk_callback_lock);
+	c = sk->sk_user_data;
+	if (c) {
+		c->data_ready(sk);
+		wake_io(c);
+	}
+	read_unlock_bh(&sk->sk_callback_lock);
+}
+
+static void on_space(struct sock *sk)
+{
+	struct conn *c;
+
+	read_lock_bh(&sk->sk_callback_lock);
+	c = sk->sk_user_data;
+	if (c) {
+		c->write_space(sk);
+		if (sk_stream_is_writeable(sk))
+			wake_io(c);
+	}
+	read_unlock_bh(&sk->sk_callback_lock);
+}
+
+/* What came before the end is still to be read: io meets the end itself. */
+static void on_state(struct sock *sk)
+{
+	struct conn *c;
+
+	read_lock_bh(&sk->sk_callback_lock);
+	c = sk->sk_user_data;
+	if (c) {
+		c->state_change(sk);
+		wake_io(c);
+	}
+	read_unlock_bh(&sk->sk_callback_lock);
+}
+
+static int take_callbacks(struct conn *c)
+{
+	struct sock *sk = c->sock->sk;
+	int ret = 0;
+
+	write_lock_bh(&sk->sk_callback_lock);
+	if (sk->sk_state != TCP_ESTABLISHED) {
+		ret = -ENOTCONN;
+	} else if (sk->sk_user_data) {
+		ret = -EBUSY;
+	} else {
+		c->data_ready = sk->sk_data_ready;
+		c->state_change = sk->sk_state_change;
+		c->write_space = sk->sk_write_space;
+		sk->sk_user_data = c;
+		sk->sk_data_ready = on_data;
+		sk->sk_state_change = on_state;
+		sk->sk_write_space = on_space;
+	}
+	write_unlock_bh(&sk->sk_callback_lock);
+	return ret;
+}
+
+static void give_callbacks_back(struct conn *c)
+{
+	struct sock *sk = c->sock->sk;
+
+	write_lock_bh(&sk->sk_callback_lock);
+	sk->sk_data_ready = c->data_ready;
+	sk->sk_state_change = c->state_change;
+	sk->sk_write_space = c->write_space;
+	sk->sk_user_data = NULL;
+	write_unlock_bh(&sk->sk_callback_lock);
+	/* Callbacks also run where the socket is owned by a process. */
+	lock_sock(sk);
+	release_sock(sk);
+}
+
+struct conn_out *conn_out_new(size_t len)
+{
+	struct conn_out *out = kvmalloc(sizeof(*out) + len, GFP_KERNEL);
+
+	if (out) {
+		out->len = len;
+		out->sent = 0;
+	}
+	return out;
+}
+
+void conn_out_free(struct conn_out *out)
+{
+	kvfree(out);
+}
+
+int conn_send(struct conn *c, struct conn_out *out, bool bounded)
+{
+	int ret = 0;
+
+	spin_lock_bh(&c->lock);
+	if (c->state != CONN_OPEN) {
+		ret = -ENOTCONN;
+	} else if (bounded && c->unsent > CONN_UNSENT_MAX) {
+		ret = -ENOBUFS;
+	} else {
+		list_add_tail(&out->link, &c->out);
+		c->unsent += out->len;
+		wake_io(c);
+	}
+	spin_unlock_bh(&c->lock);
+	return ret;
+}
+
+/* Room for a request of @need bytes, at least for what is there. */
+static int grow(struct conn *c, size_t need)
+{
+	size_t size = max_t(size_t, need, CONN_IN_BYTES);
+	u8 *buf;
+
+	if (size > c->ops->in_max)
+		return -EMSGSIZE;
+	if (size <= c->in_size)
+		return 0;
+	buf = kvmalloc(size, GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN);
+	if (!buf)
+		return -ENOMEM;
+	if (c->in_len)
+		memcpy(buf, c->in_buf, c->in_len);
+	kvfree(c->in_buf);
+	c->in_buf = buf;
+	c->in_size = size;
+	return 0;
+}
+
+/* An idle connection holds no buffer. */
+static void drop_buffer(struct conn *c)
+{
+	kvfree(c->in_buf);
+	c->in_buf = NULL;
+	c->in_size = 0;
+	c->in_len = 0;
+}
+
+/* 1 when something was received, 0 when there was nothing. On a TLS socket a
+ * record that is no data (an alert, a new key) fails with EIO, because no room
+ * for its type is given.
+ */
+static int receive(struct conn *c)
+{
+	struct msghdr msg = { .msg_flags = MSG_DONTWAIT };
+	size_t need = c->in_len + 1;
+	struct kvec iov;
+	ssize_t used;
+	int ret;
+
+	ret = grow(c, need);
+	if (ret)
+		return ret;
+	iov.iov_base = c->in_buf + c->in_len;
+	iov.iov_len = c->in_size - c->in_len;
+	ret = kernel_recvmsg(c->sock, &msg, &iov, 1, iov.iov_len, MSG_DONTWAIT);
+	if (ret == -EAGAIN || ret == -EINTR) {
+		if (!c->in_len)
+			drop_buffer(c);
+		return 0;
+	}
+	if (ret <= 0)
+		return ret ? ret : -ECONNRESET;
+	WRITE_ONCE(c->heard, jiffies);
+	c->in_len += ret;
+	need = 0;
+	used = c->ops->received(c, c->in_buf, c->in_len, &need);
+	if (used < 0)
+		return used;
+	c->in_len -= used;
+	memmove(c->in_buf, c->in_buf + used, c->in_len);
+	/* A request that fills the buffer and is not whole needs a larger one,
+	 * whether or not the protocol knows how large.
+	 */
+	if (c->in_len == c->in_size && need <= c->in_size)
+		need = c->in_size < c->ops->in_max ?
+			min(c->in_size * 2, c->ops->in_max) : c->in_size + 1;
+	ret = grow(c, need);
+	return ret ? ret : 1;
+}
+
+static u32 unsent(struct conn *c)
+{
+	u32 ret;
+
+	spin_lock_bh(&c->lock);
+	list_splice_tail_init(&c->out, &c->sending);
+	ret = c->unsent;
+	spin_unlock_bh(&c->lock);
+	return ret;
+}
+
+/* Takes @sent bytes off the front. */
+static void advance(struct conn *c, u32 sent)
+{
+	struct conn_out *out, *next;
+
+	spin_lock_bh(&c->lock);
+	c->unsent -= sent;
+	spin_unlock_bh(&c->lock);
+	list_for_each_entry_safe(out, next, &c->sending, link) {
+		u32 n = min(sent, out->len - out->sent);
+
+		out->sent += n;
+		sent -= n;
+		if (out->sent < out->len)
+			break;
+		list_del(&out->link);
+		conn_out_free(out);
+	}
+}
+
+/* 1 when something was sent, 0 when nothing is to be, or the peer does not take
+ * more now.
+ */
+static int send(struct conn *c)
+{
+	struct msghdr msg = { .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL };
+	struct kvec iov[VECTORS];
+	struct conn_out *out;
+	size_t len = 0;
+	int count = 0;
+	int ret;
+
+	if (!unsent(c))
+		return 0;
+	list_for_each_entry(out, &c->sending, link) {
+		if (count == VECTORS)
+			break;
+		iov[count].iov_base = out->data + out->sent;
+		iov[count].iov_len = out->len - out->sent;
+		len += iov[count++].iov_len;
+	}
+	ret = kernel_sendmsg(c->sock, &msg, iov, count, len);
+	if (ret == -EAGAIN || ret == -EINTR)
+		return 0; /* TCP has noted that it is to tell us of room */
+	if (ret <= 0)
+		return ret ? ret : -EPIPE;
+	advance(c, ret);
+	return 1;
+}
+
+static void io(struct work_struct *work)
+{
+	struct conn *c = container_of(work, struct conn, io);
+	int got = 1, sent = 1;
+	int pass;
+
+	for (pass = 0; pass < CONN_PASSES && (got > 0 || sent > 0); pass++) {
+		got = 0;
+		if (READ_ONCE(c->state) != CONN_OPEN)
+			return;
+		if (unsent(c) <= CONN_UNSENT_MAX)
+			got = receive(c);
+		if (got >= 0)
+			sent = send(c);
+		if (got < 0 || sent < 0) {
+			conn_close(c);
+			return;
+		}
+		cond_resched();
+	}
+	if (got > 0 || sent > 0)
+		wake_io(c);
+}
+
+static void idle(struct work_struct *work)
+{
+	struct conn *c = container_of(work, struct conn, idle.work);
+	unsigned long limit = msecs_to_jiffies(c->idle_ms);
+	unsigned long silent = jiffies - READ_ONCE(c->heard);
+
+	if (silent >= limit) {
+		c->ops->idle(c);
+		silent = 0;
+	}
+	queue_delayed_work(virgo_ctl, &c->idle, limit - silent);
+}
+
+struct conn *conn_get(struct conn *c)
+{
+	kref_get(&c->ref);
+	return c;
+}
+
+static void conn_free(struct kref *ref)
+{
+	struct conn *c = container_of(ref, struct conn, ref);
+	struct instance *in = c->in;
+
+	c->ops->free(c);
+	instance_put(in);
+}
+
+void conn_put(struct conn *c)
+{
+	kref_put(&c->ref, conn_free);
+}
+
+void conn_close(struct conn *c)
+{
+	spin_lock_bh(&c->lock);
+	if (c->state == CONN_OPEN) {
+		WRITE_ONCE(c->state, CONN_CLOSING);
+		queue_work(virgo_ctl, &c->release);
+	}
+	spin_unlock_bh(&c->lock);
+}
+
+static void free_outs(struct list_head *list)
+{
+	struct conn_out *out, *next;
+
+	list_for_each_entry_safe(out, next, list, link)
+		conn_out_free(out);
+	INIT_LIST_HEAD(list);
+}
+
+static void forget(struct conn *c)
+{
+	struct conns *cs = &c->in->conns;
+
+	spin_lock_bh(&cs->lock);
+	list_del(&c->link);
+	cs->count--;
+	/* Under the lock: conns_end() may go on, but not past it. */
+	if (!cs->count)
+		wake_up_all(&cs->none);
+	spin_unlock_bh(&cs->lock);
+}
+
+/* Nobody queues io once the state is not OPEN and the callbacks are gone. */
+static void release(struct work_struct *work)
+{
+	struct conn *c = container_of(work, struct conn, release);
+
+	give_callbacks_back(c);
+	kernel_sock_shutdown(c->sock, SHUT_RDWR);
+	cancel_work_sync(&c->io);
+	cancel_delayed_work_sync(&c->idle);
+	c->ops->closed(c);
+	unsent(c); /* all of them into sending */
+	free_outs(&c->sending);
+	drop_buffer(c);
+	if (c->sock->file)
+		fput(c->sock->file);
+	else
+		sock_release(c->sock);
+	c->sock = NULL;
+	WRITE_ONCE(c->state, CONN_DEAD);
+	wake_up_all(&c->gone);
+	forget(c);
+	conn_put(c);
+}
+
+/* From here on conns_end() sees it and closes it. */
+static int open_listed(struct conn *c)
+{
+	struct conns *cs = &c->in->conns;
+	int ret = 0;
+
+	spin_lock_bh(&cs->lock);
+	if (cs->ended) {
+		ret = -ENODEV;
+	} else if (cs->count >= instance_limit(c->in, LIMIT_CONNECTIONS)) {
+		ret = -EUSERS;
+	} else {
+		cs->count++;
+		kref_get(&c->ref);
+		list_add_tail(&c->link, &cs->list);
+		spin_lock(&c->lock);
+		WRITE_ONCE(c->state, CONN_OPEN);
+		/* Data may have been there all the time. */
+		wake_io(c);
+		if (c->idle_ms)
+			queue_delayed_work(virgo_ctl, &c->idle,
+					   msecs_to_jiffies(c->idle_ms));
+		spin_unlock(&c->lock);
+	}
+	spin_unlock_bh(&cs->lock);
+	return ret;
+}
+
+/* While it is NEW io does nothing and nobody can close it. */
+int conn_start(struct conn *c, struct instance *in, struct socket *sock,
+	       const struct conn_ops *ops, u32 idle_ms)
+{
+	int ret;
+
+	kref_init(&c->ref);
+	spin_lock_init(&c->lock);
+	INIT_LIST_HEAD(&c->out);
+	INIT_LIST_HEAD(&c->sending);
+	INIT_WORK(&c->io, io);
+	INIT_WORK(&c->release, release);
+	INIT_DELAYED_WORK(&c->idle, idle);
+	init_waitqueue_head(&c->gone);
+	c->in = instance_get(in);
+	c->ops = ops;
+	c->sock = sock;
+	c->idle_ms = idle_ms;
+	c->heard = jiffies;
+	c->state = CONN_NEW;
+	ret = take_callbacks(c);
+	if (ret)
+		goto put_instance;
+	ret = open_listed(c);
+	if (ret)
+		goto give_back;
+	return 0;
+
+give_back:
+	give_callbacks_back(c);
+	cancel_work_sync(&c->io);
+put_instance:
+	instance_put(in);
+	return ret;
+}
+
+void conns_init(struct conns *cs)
+{
+	spin_lock_init(&cs->lock);
+	INIT_LIST_HEAD(&cs->list);
+	init_waitqueue_head(&cs->none);
+}
+
+void conns_end(struct conns *cs)
+{
+	struct conn *c;
+
+	spin_lock_bh(&cs->lock);
+	cs->ended = true;
+	list_for_each_entry(c, &cs->list, link)
+		conn_close(c);
+	spin_unlock_bh(&cs->lock);
+	wait_event(cs->none, !READ_ONCE(cs->count));
+	/* The last one has let go of the lock, too. */
+	spin_lock_bh(&cs->lock);
+	spin_unlock_bh(&cs->lock);
+}

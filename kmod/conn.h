@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A TCP connection that the kernel serves. What the bytes mean is its
+ * protocol's (struct conn_ops); this moves them.
+ *
+ * One work item, io, receives and sends; nothing else does, so it needs no lock
+ * for its own. The socket's callbacks queue it, on the processor that took the
+ * packet; others queue it when they have something to send. Each pass receives
+ * what there is, has the protocol take all whole requests of it, and sends all
+ * answers at once. It rests when the peer reads too slowly (CONN_UNSENT_MAX) and
+ * yields after CONN_PASSES.
+ *
+ * States: NEW, OPEN, CLOSING, DEAD, in this order. conn_close() may be called in any
+ * context, any number of times; another work item, release, does it: takes the
+ * callbacks away, waits for io, tells the protocol, lets go of the socket.
+ *
+ * References: one of the list of the instance, given back by release; one of
+ * whoever made it; more by conn_get(). They keep the struct, not the socket.
+ * Socket callbacks need none: release ends them first.
+ *
+ * Locks: conn.lock (outgoing queue, state) inside conns.lock (list, count);
+ * nothing inside these.
+ */
+#ifndef VIRGO_KMOD_CONN_H
+#define VIRGO_KMOD_CONN_H
+
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/net.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+#include <net/sock.h>
+
+struct conn;
+struct instance;
+
+enum {
+	CONN_IN_BYTES = 16 << 10, /* receive buffer, unless a request needs more */
+	CONN_UNSENT_MAX = 1 << 20,
+	CONN_PASSES = 16,
+};
+
+/* Bytes to send, made by conn_out_new(). */
+struct conn_out {
+	struct list_head link;
+	u32 len;
+	u32 sent;
+	u8 data[];
+};
+
+struct conn_ops {
+	/* Takes whole requests from the front of @data and gives how many bytes
+	 * that were; a negative errno closes the connection. When less than one
+	 * is there, @need may be set to the bytes of the whole one. In io.
+	 */
+	ssize_t (*received)(struct conn *c, const u8 *data, size_t len,
+			    size_t *need);
+	/* The socket is about to go and io has ended. May sleep. */
+	void (*closed)(struct conn *c);
+	/* The last reference is gone: frees what @c is in. Any context. */
+	void (*free)(struct conn *c);
+	/* Nothing was received for the idle time. In a work item. */
+	void (*idle)(struct conn *c);
+	size_t in_max; /* no request is longer */
+};
+
+enum conn_state { CONN_NEW, CONN_OPEN, CONN_CLOSING, CONN_DEAD };
+
+struct conn {
+	struct kref ref;
+	struct instance *in; /* counted */
+	const struct conn_ops *ops;
+	struct socket *sock; /* until DEAD */
+	struct work_struct io;
+	struct work_struct release;
+	struct delayed_work idle;
+	u32 idle_ms; /* 0: may be idle for ever */
+	unsigned long heard; /* jiffies of the last byte */
+
+	/* As they were before us; called by ours. */
+	void (*data_ready)(struct sock *sk);
+	void (*state_change)(struct sock *sk);
+	void (*write_space)(struct sock *sk);
+
+	/* io's own. */
+	u8 *in_buf;
+	size_t in_size, in_len;
+	struct list_head sending;
+
+	spinlock_t lock;
+	enum conn_state state; /* under lock; READ_ONCE to peek */
+	struct list_head out; /* under lock */
+	u32 unsent; /* under lock: of out and sending */
+	wait_queue_head_t gone; /* woken at DEAD */
+
+	struct list_head link; /* in conns.list */
+};
+
+/* Those of one instance. */
+struct conns {
+	spinlock_t lock;
+	struct list_head list;
+	u32 count;
+	bool ended; /* no more are taken */
+	wait_queue_head_t none;
+};
+
+void conns_init(struct conns *cs);
+/* Closes all and waits until all are dead. May sleep. */
+void conns_end(struct conns *cs);
+
+/*
+ * Starts serving @sock, whose callbacks it takes over and which it releases in
+ * the end; @c is zeroed memory of the caller's, freed by ops->free. On success
+ * the caller has a reference. -ENOTCONN, -EBUSY the socket has another user,
+ * -EUSERS too many connections, -ENODEV the instance ends: then @sock and @c
+ * remain the caller's. May sleep.
+ */
+int conn_start(struct conn *c, struct instance *in, struct socket *sock,
+	       const struct conn_ops *ops, u32 idle_ms);
+struct conn *conn_get(struct conn *c);
+void conn_put(struct conn *c);
+void conn_close(struct conn *c);
+
+/* A buffer for @len bytes at out->data, or NULL. May sleep. */
+struct conn_out *conn_out_new(size_t len);
+void conn_out_free(struct conn_out *out);
+/*
+ * Sends @out after what was queued before. 0 and @out is taken, or -ENOTCONN,
+ * or, if @bounded, -ENOBUFS when too much is queued. Any context.
+ */
+int conn_send(struct conn *c, struct conn_out *out, bool bounded);
+
+#endif

@@ -1,0 +1,590 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Frames between kernels; the contract is in peer.h. */
+#include "peer.h"
+
+#include <linux/anon_inodes.h>
+#include <linux/completion.h>
+#include <linux/file.h>
+#include <linux/poll.h>
+#include <linux/slab.h>
+#include <net/inet_connection_sock.h>
+#include <net/tls.h>
+
+#include "conn.h"
+#include "core/wire.h"
+#include "fn.h"
+#include "instance.h"
+#include "virgo_module.h"
+
+enum {
+	PEER_IN_MAX = VIRGO_FN_BYTES_MAX + 4096,
+	/* Quiet for so long: ask; for twice as long: the node is gone. */
+	PEER_IDLE_MS = 15000,
+};
+
+struct peer {
+	struct conn conn;
+	char node[NODE_NAME_BYTES]; /* never changes */
+	struct mutex lock;
+	struct list_head calls; /* under lock */
+	u32 call_count; /* under lock */
+	u64 next_tag; /* under lock */
+	bool ended; /* under lock: no more calls */
+	atomic_t jobs; /* of the other side, under way here */
+	atomic_t asked; /* without having heard anything since */
+};
+
+/* A call that waits. Whoever takes it off the list completes it. */
+struct call {
+	struct list_head link;
+	struct completion done;
+	u64 tag;
+	ssize_t status;
+	void *result;
+	u32 result_size;
+};
+
+/* A call of the other side. */
+struct job {
+	struct work_struct work;
+	struct peer *peer; /* counted */
+	struct virgo_fn *fn; /* entered */
+	u64 tag;
+	ktime_t deadline;
+	u32 result_max;
+	u32 arg_len;
+	u8 arg[];
+};
+
+static struct peer *peer_of(struct conn *c)
+{
+	return container_of(c, struct peer, conn);
+}
+
+/* A frame with room for @len bytes, of which all are to be filled. */
+static struct conn_out *frame_new(u16 type, u8 flags, u64 tag, size_t len)
+{
+	struct conn_out *out = conn_out_new(FRAME_HEADER_BYTES + len);
+	const struct frame f = {
+		.type = type,
+		.flags = flags,
+		.tag = tag,
+		.length = len,
+	};
+
+	if (out)
+		frame_encode(&f, out->data);
+	return out;
+}
+
+static void send_frame(struct peer *p, struct conn_out *out)
+{
+	if (out && conn_send(&p->conn, out, false))
+		conn_out_free(out);
+}
+
+/* Without memory for an answer the peer would wait in vain. */
+static int answer(struct peer *p, struct conn_out *out)
+{
+	if (!out)
+		return -ENOMEM;
+	send_frame(p, out);
+	return 0;
+}
+
+static const char *what_failed(int code)
+{
+	switch (code) {
+	case -EACCES:
+		return "not allowed to call it";
+	case -ENOENT:
+		return "no such function";
+	case -EBUSY:
+		return "too many calls are under way";
+	case -ETIMEDOUT:
+		return "the time for it is over";
+	case -E2BIG:
+		return "the argument is too long";
+	case -EMSGSIZE:
+		return "the result is too long";
+	case -EOPNOTSUPP:
+		return "unknown message";
+	case -EBADMSG:
+		return "a message that is cut off";
+	default:
+		return "it failed";
+	}
+}
+
+static struct conn_out *error_new(u64 tag, int code, struct span object)
+{
+	const struct msg_error m = {
+		.code = code,
+		.object = object,
+		.what = span_of(what_failed(code)),
+	};
+	size_t len = msg_error_size(&m);
+	struct conn_out *out = frame_new(MSG_ERROR, FRAME_REPLY, tag, len);
+	struct wcursor w;
+
+	if (out) {
+		w = wcursor_of(out->data + FRAME_HEADER_BYTES, len);
+		msg_error_encode(&w, &m);
+	}
+	return out;
+}
+
+/* The result lies behind the header and its own length already. */
+static void called_finish(struct conn_out *out, u64 tag, u32 len)
+{
+	const struct frame f = {
+		.type = MSG_CALLED,
+		.flags = FRAME_REPLY,
+		.tag = tag,
+		.length = 4 + len,
+	};
+
+	frame_encode(&f, out->data);
+	put_u32(out->data + FRAME_HEADER_BYTES, len);
+	out->len = FRAME_HEADER_BYTES + f.length;
+}
+
+static void job_run(struct work_struct *work)
+{
+	struct job *job = container_of(work, struct job, work);
+	struct peer *p = job->peer;
+	struct conn_out *out;
+	ssize_t ret = -ETIMEDOUT;
+
+	out = conn_out_new(FRAME_HEADER_BYTES + 4 + job->result_max);
+	if (!out)
+		ret = -ENOMEM;
+	else if (ktime_before(ktime_get(), job->deadline))
+		ret = fn_run(job->fn, p->node, job->deadline, job->arg,
+			     job->arg_len,
+			     out->data + FRAME_HEADER_BYTES + 4,
+			     job->result_max);
+	if (ret >= 0) {
+		called_finish(out, job->tag, ret);
+	} else {
+		conn_out_free(out);
+		out = error_new(job->tag, ret, span_of(job->fn->name));
+	}
+	fn_leave(job->fn);
+	atomic_dec(&p->jobs);
+	if (answer(p, out))
+		conn_close(&p->conn);
+	conn_put(&p->conn);
+	kvfree(job);
+}
+
+/* 0, or why it is refused. */
+static int job_start(struct peer *p, u64 tag, const struct msg_call *m)
+{
+	struct instance *in = p->conn.in;
+	char name[FN_NAME_BYTES];
+	struct job *job;
+	int ret;
+
+	/* Names that are not allowed are not told from those that are not. */
+	if (!span_to_cstr(m->name, name, sizeof(name)) ||
+	    !fn_allowed(in, name, p->node))
+		return -EACCES;
+	if (m->argument.len > VIRGO_FN_BYTES_MAX)
+		return -E2BIG;
+	if (atomic_inc_return(&p->jobs) > instance_limit(in, LIMIT_JOBS)) {
+		ret = -EBUSY;
+		goto dec_jobs;
+	}
+	job = kvmalloc(sizeof(*job) + m->argument.len, GFP_KERNEL);
+	if (!job) {
+		ret = -ENOMEM;
+		goto dec_jobs;
+	}
+	job->fn = fn_enter(name);
+	if (!job->fn) {
+		ret = -ENOENT;
+		goto free_job;
+	}
+	INIT_WORK(&job->work, job_run);
+	conn_get(&p->conn);
+	job->peer = p;
+	job->tag = tag;
+	job->deadline = ktime_add_ms(ktime_get(), m->deadline_ms);
+	job->result_max = min_t(u32, m->result_max, VIRGO_FN_BYTES_MAX);
+	job->arg_len = m->argument.len;
+	memcpy(job->arg, m->argument.data, m->argument.len);
+	queue_work(virgo_fn_queue, &job->work);
+	return 0;
+
+free_job:
+	kvfree(job);
+dec_jobs:
+	atomic_dec(&p->jobs);
+	return ret;
+}
+
+static int on_call(struct peer *p, const struct frame *f, const u8 *payload)
+{
+	struct msg_call m;
+	int ret = msg_call_decode(&m, payload, f->length);
+
+	if (!ret)
+		ret = job_start(p, f->tag, &m);
+	return ret ? answer(p, error_new(f->tag, ret, m.name)) : 0;
+}
+
+static ssize_t result_of(struct call *call, const struct frame *f,
+			 const u8 *payload)
+{
+	struct msg_called called;
+	struct msg_error error;
+
+	if (f->type == MSG_ERROR) {
+		if (msg_error_decode(&error, payload, f->length))
+			return -EBADMSG;
+		/* Whatever the peer says, it is an error. */
+		return error.code < 0 && error.code >= -MAX_ERRNO ?
+			error.code : -EIO;
+	}
+	if (msg_called_decode(&called, payload, f->length))
+		return -EBADMSG;
+	if (called.result.len > call->result_size)
+		return -EMSGSIZE;
+	memcpy(call->result, called.result.data, called.result.len);
+	return called.result.len;
+}
+
+/* An answer that nobody waits for any more is dropped. */
+static void on_answer(struct peer *p, const struct frame *f, const u8 *payload)
+{
+	struct call *call;
+
+	mutex_lock(&p->lock);
+	list_for_each_entry(call, &p->calls, link) {
+		if (call->tag != f->tag)
+			continue;
+		call->status = result_of(call, f, payload);
+		list_del_init(&call->link);
+		complete(&call->done);
+		break;
+	}
+	mutex_unlock(&p->lock);
+}
+
+static int on_ping(struct peer *p, const struct frame *f, const u8 *payload)
+{
+	struct conn_out *out = frame_new(MSG_PONG, FRAME_REPLY, f->tag, 8);
+
+	if (f->length < 8) {
+		conn_out_free(out);
+		return answer(p, error_new(f->tag, -EBADMSG, span_of("ping")));
+	}
+	if (out)
+		memcpy(out->data + FRAME_HEADER_BYTES, payload, 8);
+	return answer(p, out);
+}
+
+static int take(struct peer *p, const struct frame *f, const u8 *payload)
+{
+	switch (f->type) {
+	case MSG_CALL:
+		return on_call(p, f, payload);
+	case MSG_CALLED:
+	case MSG_ERROR:
+		on_answer(p, f, payload);
+		return 0;
+	case MSG_PING:
+		return on_ping(p, f, payload);
+	case MSG_GOAWAY:
+		return -ECONNRESET;
+	default:
+		if (f->flags & FRAME_REPLY)
+			return 0;
+		return answer(p, error_new(f->tag, -EOPNOTSUPP,
+					   span_of("virgo.ko")));
+	}
+}
+
+static ssize_t received(struct conn *c, const u8 *data, size_t len,
+			size_t *need)
+{
+	struct peer *p = peer_of(c);
+	size_t used = 0;
+	struct frame f;
+	size_t whole;
+	int ret;
+
+	atomic_set(&p->asked, 0);
+	while (len - used >= FRAME_HEADER_BYTES) {
+		ret = frame_decode(&f, data + used);
+		if (ret)
+			return ret;
+		whole = FRAME_HEADER_BYTES + f.length;
+		if (len - used < whole) {
+			*need = whole;
+			break;
+		}
+		ret = take(p, &f, data + used + FRAME_HEADER_BYTES);
+		if (ret)
+			return ret;
+		used += whole;
+	}
+	return used;
+}
+
+static void closed(struct conn *c)
+{
+	struct peer *p = peer_of(c);
+	struct call *call, *next;
+
+	mutex_lock(&p->lock);
+	p->ended = true;
+	list_for_each_entry_safe(call, next, &p->calls, link) {
+		call->status = -ECONNRESET;
+		list_del_init(&call->link);
+		complete(&call->done);
+	}
+	mutex_unlock(&p->lock);
+}
+
+static void ask_whether_there(struct conn *c)
+{
+	struct peer *p = peer_of(c);
+	struct conn_out *out;
+
+	if (atomic_fetch_inc(&p->asked)) {
+		conn_close(c);
+		return;
+	}
+	out = frame_new(MSG_PING, 0, 0, 8);
+	if (out)
+		put_u64(out->data + FRAME_HEADER_BYTES, ktime_get_ns());
+	send_frame(p, out);
+}
+
+static void free_peer(struct conn *c)
+{
+	kfree(peer_of(c));
+}
+
+static const struct conn_ops peer_ops = {
+	.received = received,
+	.closed = closed,
+	.free = free_peer,
+	.idle = ask_whether_there,
+	.in_max = PEER_IN_MAX,
+};
+
+/* Calls. */
+
+static struct peer *peer_find(struct instance *in, const char *node)
+{
+	struct peer *found = NULL;
+	struct conn *c;
+
+	spin_lock_bh(&in->conns.lock);
+	list_for_each_entry(c, &in->conns.list, link) {
+		if (c->ops == &peer_ops && READ_ONCE(c->state) == CONN_OPEN &&
+		    !strcmp(peer_of(c)->node, node)) {
+			found = peer_of(c);
+			conn_get(c);
+			break;
+		}
+	}
+	spin_unlock_bh(&in->conns.lock);
+	return found;
+}
+
+static struct conn_out *call_frame(u64 tag, const char *name, const void *arg,
+				   u32 arg_len, u32 result_size,
+				   u32 deadline_ms)
+{
+	const struct msg_call m = {
+		.name = span_of(name),
+		.deadline_ms = deadline_ms,
+		.result_max = result_size,
+		.argument = { .data = arg, .len = arg_len },
+	};
+	size_t len = msg_call_size(&m);
+	struct conn_out *out = frame_new(MSG_CALL, 0, tag, len);
+	struct wcursor w;
+
+	if (out) {
+		w = wcursor_of(out->data + FRAME_HEADER_BYTES, len);
+		msg_call_encode(&w, &m);
+	}
+	return out;
+}
+
+static int call_enlist(struct peer *p, struct call *call)
+{
+	int ret = 0;
+
+	mutex_lock(&p->lock);
+	if (p->ended) {
+		ret = -ECONNRESET;
+	} else if (p->call_count >= instance_limit(p->conn.in, LIMIT_CALLS)) {
+		ret = -EBUSY;
+	} else {
+		p->call_count++;
+		call->tag = ++p->next_tag;
+		list_add_tail(&call->link, &p->calls);
+	}
+	mutex_unlock(&p->lock);
+	return ret;
+}
+
+/* From here on nobody else knows the call or writes to its result. */
+static void call_delist(struct peer *p, struct call *call)
+{
+	mutex_lock(&p->lock);
+	p->call_count--;
+	list_del_init(&call->link);
+	mutex_unlock(&p->lock);
+}
+
+static ssize_t call_wait(struct call *call, u32 deadline_ms)
+{
+	long left = wait_for_completion_killable_timeout(&call->done,
+					msecs_to_jiffies(deadline_ms));
+
+	if (left > 0)
+		return call->status;
+	return left ? left : -ETIMEDOUT;
+}
+
+ssize_t peer_call(struct instance *in, const char *node, const char *name,
+		  const void *arg, u32 arg_len, void *result, u32 result_size,
+		  u32 deadline_ms)
+{
+	struct call call = { .result = result, .result_size = result_size };
+	struct peer *p = peer_find(in, node);
+	struct conn_out *out;
+	ssize_t ret;
+
+	if (!p)
+		return -EHOSTDOWN;
+	init_completion(&call.done);
+	ret = call_enlist(p, &call);
+	if (ret)
+		goto put_peer;
+	out = call_frame(call.tag, name, arg, arg_len, result_size,
+			 deadline_ms);
+	ret = out ? conn_send(&p->conn, out, true) : -ENOMEM;
+	if (ret)
+		conn_out_free(out);
+	else
+		ret = call_wait(&call, deadline_ms);
+	call_delist(p, &call);
+
+put_peer:
+	conn_put(&p->conn);
+	return ret;
+}
+
+/* Adoption. */
+
+static bool is_tls13(struct sock *sk)
+{
+	const struct tcp_ulp_ops *ulp = inet_csk(sk)->icsk_ulp_ops;
+	struct tls_context *tls = tls_get_ctx(sk);
+
+	return ulp && !strcmp(ulp->name, "tls") && tls &&
+	       tls->tx_conf != TLS_BASE && tls->rx_conf != TLS_BASE &&
+	       tls->crypto_send.info.version == TLS_1_3_VERSION &&
+	       tls->crypto_recv.info.version == TLS_1_3_VERSION;
+}
+
+static int may_be_adopted(struct instance *in, struct socket *sock)
+{
+	struct sock *sk = sock->sk;
+	bool secure;
+
+	if ((sk->sk_family != AF_INET && sk->sk_family != AF_INET6) ||
+	    sk->sk_type != SOCK_STREAM || sk->sk_protocol != IPPROTO_TCP)
+		return -EOPNOTSUPP;
+	if (sock_net(sk) != in->net)
+		return -EXDEV;
+	lock_sock(sk);
+	secure = is_tls13(sk);
+	release_sock(sk);
+	return secure ? 0 : -EOPNOTSUPP;
+}
+
+/* The descriptor that the adopter keeps. */
+
+static int handle_release(struct inode *inode, struct file *file)
+{
+	struct peer *p = file->private_data;
+
+	conn_close(&p->conn);
+	conn_put(&p->conn);
+	return 0;
+}
+
+static __poll_t handle_poll(struct file *file, poll_table *wait)
+{
+	struct peer *p = file->private_data;
+
+	poll_wait(file, &p->conn.gone, wait);
+	return READ_ONCE(p->conn.state) == CONN_DEAD ? EPOLLHUP | EPOLLIN : 0;
+}
+
+static const struct file_operations handle_operations = {
+	.owner = THIS_MODULE,
+	.release = handle_release,
+	.poll = handle_poll,
+	.llseek = noop_llseek,
+};
+
+/* Takes over @sock with its file reference. */
+static struct peer *peer_new(struct instance *in, struct socket *sock,
+			     const char *node)
+{
+	struct peer *p = kzalloc(sizeof(*p), GFP_KERNEL_ACCOUNT);
+	int ret;
+
+	if (!p)
+		return ERR_PTR(-ENOMEM);
+	strscpy(p->node, node, sizeof(p->node));
+	mutex_init(&p->lock);
+	INIT_LIST_HEAD(&p->calls);
+	ret = conn_start(&p->conn, in, sock, &peer_ops, PEER_IDLE_MS);
+	if (ret) {
+		kfree(p);
+		return ERR_PTR(ret);
+	}
+	return p;
+}
+
+int peer_adopt(struct instance *in, int fd, const char *node)
+{
+	struct socket *sock;
+	struct peer *p;
+	int ret;
+
+	sock = sockfd_lookup(fd, &ret);
+	if (!sock)
+		return ret;
+	ret = may_be_adopted(in, sock);
+	if (ret)
+		goto put_socket;
+	p = peer_new(in, sock, node);
+	if (IS_ERR(p)) {
+		ret = PTR_ERR(p);
+		goto put_socket;
+	}
+	/* From here on release gives the socket back. */
+	ret = anon_inode_getfd("[virgo-connection]", &handle_operations, p,
+			       O_RDWR | O_CLOEXEC);
+	if (ret < 0) {
+		conn_close(&p->conn);
+		conn_put(&p->conn);
+	}
+	return ret;
+
+put_socket:
+	sockfd_put(sock);
+	return ret;
+}

@@ -1,0 +1,402 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Kernel functions over adopted connections; run by kmod-calls.sh."""
+
+import errno
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+import threading
+
+from kmod_kit import *
+
+PARAMETERS = "/sys/module/virgo_pressure/parameters/"
+HEADER = struct.Struct("<IBBHIIQI")
+HELLO, ERROR, OK, PING, PONG, GOAWAY, CALLS, CALLED = 1, 2, 3, 4, 5, 6, 256, 257
+REPLY = 1
+
+
+def crc32c(data, table=[]):
+    if not table:
+        for i in range(256):
+            for _ in range(8):
+                i = i >> 1 ^ (0x82F63B78 if i & 1 else 0)
+            table.append(i)
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = crc >> 8 ^ table[(crc ^ byte) & 255]
+    return crc ^ 0xFFFFFFFF
+
+
+def frame(kind, payload=b"", tag=0, flags=0, length=None):
+    head = HEADER.pack(0x4F475256, 1, flags, kind,
+                       len(payload) if length is None else length, 0, tag, 0)
+    return head + struct.pack("<I", crc32c(head)) + payload
+
+
+def call_frame(name, argument=b"", tag=1, ms=10000, most=65536):
+    return frame(CALLS, struct.pack("<I", len(name)) + name.encode() +
+                 struct.pack("<III", ms, most, len(argument)) + argument, tag)
+
+
+class Adopted:
+    """A pair on this machine: the module calls one end "beta", the other "alpha"."""
+
+    def __init__(self, both=True):
+        self.near, self.far = tls_pair()
+        self.near_fd = device.adopt(self.near, "beta")
+        self.far_fd = device.adopt(self.far, "alpha") if both else -1
+        self.near.close()
+        if both:
+            self.far.close()
+
+    def ended(self, fd):
+        return select.select([fd], [], [], 20)[0] == [fd]
+
+    def close(self):
+        os.close(self.near_fd)
+        if self.far_fd >= 0:
+            assert self.ended(self.far_fd)
+            os.close(self.far_fd)
+        else:
+            self.far.close()
+
+
+def receive_exactly(sock, size):
+    data = b""
+    while len(data) < size:
+        more = sock.recv(size - len(data))
+        if not more:
+            raise EOFError
+        data += more
+    return data
+
+
+def receive_frame(sock):
+    head = HEADER.unpack(receive_exactly(sock, 32)[:28])
+    return head[3], head[2], head[6], receive_exactly(sock, head[4])
+
+
+def calls():
+    pair = Adopted()
+    expect(errno.EACCES, device.call, "beta", "checksum", b"abc")
+    netlink.request(CMD_FN_ALLOW, {A_FN_NAME: "checksum", A_NODE: "beta"})
+    expect(errno.EACCES, device.call, "beta", "checksum", b"abc")
+    netlink.request(CMD_FN_ALLOW, {A_FN_NAME: "checksum", A_NODE: "alpha"})
+    for size in (0, 1, 1000, 16384, 16385, 65536):
+        data = os.urandom(size)
+        assert device.call("beta", "checksum", data) == \
+            struct.pack("<I", crc32c(data)), size
+        assert device.call("", "checksum", data) == \
+            struct.pack("<I", crc32c(data))
+    expect(errno.EACCES, device.call, "beta", "pressure")
+    netlink.request(CMD_FN_ALLOW, {A_FN_NAME: "nothing", A_NODE: "alpha"})
+    expect(errno.ENOENT, device.call, "beta", "nothing")
+    expect(errno.ENOENT, device.call, "", "nothing")
+    expect(errno.EMSGSIZE, device.call, "beta", "checksum", size=3)
+    expect(errno.E2BIG, device.call, "beta", "checksum", bytes(65537))
+    expect(errno.E2BIG, device.call, "beta", "checksum", size=65537)
+    expect(errno.EHOSTDOWN, device.call, "gamma", "checksum")
+    expect(errno.EINVAL, device.call, "beta", "checksum", ms=0)
+    expect(errno.EINVAL, device.call, "beta", "checksum", flags=1)
+    expect(errno.EINVAL, device.call, "beta", "")
+    expect(errno.EINVAL, device.call, "b" * 64, "checksum")
+    expect(errno.EFAULT, device.ioctl, IOC_CALL,
+           CALL.pack(b"beta", b"checksum", 1, 1, 10, 10, 1000, 0))
+    netlink.request(CMD_FN_DENY, {A_FN_NAME: "checksum", A_NODE: "alpha"})
+    expect(errno.ENOENT, netlink.request, CMD_FN_DENY,
+           {A_FN_NAME: "checksum", A_NODE: "alpha"})
+    expect(errno.EACCES, device.call, "beta", "checksum")
+    netlink.request(CMD_FN_ALLOW, {A_FN_NAME: "checksum", A_NODE: "alpha"})
+    pair.close()
+    expect(errno.EHOSTDOWN, device.call, "beta", "checksum")
+
+
+def many_at_once():
+    pair = Adopted()
+    wrong = []
+
+    def worker():
+        for _ in range(40):
+            data = os.urandom(3000)
+            if device.call("beta", "checksum", data) != \
+                    struct.pack("<I", crc32c(data)):
+                wrong.append(data)
+
+    threads = [threading.Thread(target=worker) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    pair.close()
+
+
+def adoption_is_refused():
+    client, server = tls_pair()
+    expect(errno.EINVAL, device.adopt, client, "beta", flags=1)
+    expect(errno.EINVAL, device.adopt, client, "")
+    expect(errno.EINVAL, device.adopt, client, "b" * 64)
+    expect(errno.EBADF, device.adopt, 999, "beta")
+    expect(errno.ENOTSOCK, device.adopt, device.fd, "beta")
+    fd = device.adopt(client, "beta")
+    expect(errno.EBUSY, device.adopt, client, "gamma")
+    os.close(fd)
+    for sock in (client, server):
+        sock.close()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        expect(errno.EOPNOTSUPP, device.adopt, sock, "beta")
+    with socket.socket(socket.AF_UNIX) as sock:
+        expect(errno.EOPNOTSUPP, device.adopt, sock, "beta")
+    with socket.socket() as sock:
+        expect(errno.EOPNOTSUPP, device.adopt, sock, "beta")
+    client, server = tls_pair(version=0x0303)
+    expect(errno.EOPNOTSUPP, device.adopt, client, "beta")
+    client.close()
+    server.close()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client, server = connected(listener, listener.getsockname())
+    expect(errno.EOPNOTSUPP, device.adopt, client, "beta")
+    enable_tls(client, os.urandom(28), None)
+    expect(errno.EOPNOTSUPP, device.adopt, client, "beta")
+    client.close()
+    server.close()
+    client, server = tls_pair()
+    pid = os.fork()
+    if not pid:
+        os.setresuid(65534, 65534, 65534)
+        try:
+            expect(errno.EPERM, device.adopt, client, "beta")
+            expect(errno.EPERM, device.call, "", "checksum")
+        except AssertionError as error:
+            print(error, file=sys.stderr)
+            os._exit(1)
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    pid = os.fork()
+    if not pid:
+        enter("alpha")
+        try:
+            expect(errno.EXDEV, Device().adopt, client, "beta")
+        except AssertionError as error:
+            print(error, file=sys.stderr)
+            os._exit(1)
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    client.shutdown(socket.SHUT_RDWR)
+    expect(errno.ENOTCONN, device.adopt, client, "beta")
+    client.close()
+    server.close()
+
+
+def hostile(what, data, lives=False, record=None):
+    """Sends it to the module as node beta and says how it went on."""
+    pair = Adopted(both=False)
+    sock = pair.far
+    sock.settimeout(20)
+    if record is None:
+        sock.sendall(data)
+    else:
+        sock.sendmsg([data], [(282, 1, struct.pack("B", record))])
+    if lives:
+        sock.sendall(frame(PING, b"12345678", tag=77))
+        while True:
+            kind, flags, tag, payload = receive_frame(sock)
+            if kind == PONG:
+                break
+        assert (flags, tag, payload) == (REPLY, 77, b"12345678"), what
+    else:
+        assert pair.ended(pair.near_fd), what
+    pair.close()
+
+
+def hostile_peers():
+    for what, data in (
+            ("no frame", b"GET / HTTP/1.0\r\n\r\n" + bytes(40)),
+            ("wrong checksum", frame(PING, bytes(8))[:28] + bytes(12)),
+            ("a huge length", frame(CALLS, length=0xFFFFFFFF)),
+            ("more than the largest frame", frame(CALLS, length=1 << 21)),
+            ("more than a call", frame(CALLS, length=1 << 20)),
+            ("good bye", frame(GOAWAY, bytes(8)))):
+        hostile(what, data)
+    for what, data in (
+            ("an unknown message", frame(999, b"what")),
+            ("a message for virgod", frame(HELLO, bytes(50))),
+            ("an answer to nobody", frame(CALLED, bytes(4), 5, REPLY)),
+            ("an error of nobody", frame(ERROR, bytes(4), 5, REPLY)),
+            ("a call that is cut off", frame(CALLS, b"\xff\xff\xff\xff")),
+            ("an empty call", frame(CALLS)),
+            ("a name that is too long", call_frame("x" * 60000)),
+            ("a name with a NUL", call_frame("check\0sum")),
+            ("a function not allowed", call_frame("pressure")),
+            ("a short question", frame(PING, b"1"))):
+        hostile(what, data, lives=True)
+    hostile("an alert", b"\x01\x00", record=21)
+    hostile("a new key", b"\x18\x00\x00\x01\x00", record=22)
+
+
+def slowly_and_all_at_once():
+    netlink.request(CMD_FN_ALLOW, {A_FN_NAME: "checksum", A_NODE: "beta"})
+    pair = Adopted(both=False)
+    sock = pair.far
+    want = struct.pack("<II", 4, crc32c(b"drip"))
+    for byte in call_frame("checksum", b"drip", tag=3):
+        sock.sendall(bytes([byte]))
+    assert receive_frame(sock) == (CALLED, REPLY, 3, want)
+    # Nobody reads: what is queued is bounded, and then all of it is there.
+    many = 20000
+    sent = threading.Thread(target=lambda: sock.sendall(b"".join(
+        call_frame("checksum", b"drip", tag=i) for i in range(many))))
+    sent.start()
+    seen = set()
+    busy = 0
+    for _ in range(many):
+        kind, _, tag, payload = receive_frame(sock)
+        seen.add(tag)
+        if kind == ERROR:
+            busy += 1
+            assert struct.unpack_from("<i", payload)[0] == -errno.EBUSY
+        else:
+            assert payload == want
+    sent.join()
+    assert len(seen) == many and busy < many, busy
+    pair.close()
+
+
+def ends_in_every_way():
+    """The far end dies while a call waits: it is told so."""
+    for how in ("close", "reset", "half", "near"):
+        pair = Adopted(both=False)
+        result = []
+
+        def caller():
+            try:
+                device.call("beta", "slow", ms=60000)
+            except OSError as error:
+                result.append(error.errno)
+
+        thread = threading.Thread(target=caller)
+        thread.start()
+        assert receive_frame(pair.far)[0] == CALLS
+        if how == "reset":
+            pair.far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                                struct.pack("ii", 1, 0))
+        if how in ("close", "reset"):
+            pair.far.close()
+        elif how == "half":
+            pair.far.shutdown(socket.SHUT_WR)
+        else:
+            os.close(pair.near_fd)
+        thread.join(20)
+        assert result == [errno.ECONNRESET], (how, result)
+        if how != "near":
+            assert pair.ended(pair.near_fd)
+            os.close(pair.near_fd)
+        pair.far.close()
+    pair = Adopted(both=False)
+    expect(errno.ETIMEDOUT, device.call, "beta", "slow", ms=50)
+    # The answer comes late and is dropped.
+    tag = receive_frame(pair.far)[2]
+    pair.far.sendall(frame(CALLED, bytes(4), tag, REPLY))
+    pair.far.sendall(frame(PING, bytes(8), 9))
+    assert receive_frame(pair.far)[0] == PONG
+    # A killed caller does not wait.
+    pid = os.fork()
+    if not pid:
+        device.call("beta", "slow", ms=3600000)
+        os._exit(0)
+    assert receive_frame(pair.far)[0] == CALLS
+    os.kill(pid, signal.SIGKILL)
+    assert os.waitpid(pid, 0)[1] == signal.SIGKILL
+    # Answers that lie.
+    for payload, code in ((struct.pack("<I", 100) + bytes(100), errno.EMSGSIZE),
+                          (b"\xff\xff\xff\x7f", errno.EBADMSG)):
+        thread = threading.Thread(
+            target=expect, args=(code, device.call, "beta", "slow", b"", 10))
+        thread.start()
+        tag = receive_frame(pair.far)[2]
+        pair.far.sendall(frame(CALLED, payload, tag, REPLY))
+        thread.join(20)
+        assert not thread.is_alive()
+    pair.close()
+
+
+def connection_limit():
+    netlink.request(CMD_LIMITS_SET, {A_LIMIT_CONNECTIONS: 2})
+    pair = Adopted()
+    client, server = tls_pair()
+    expect(errno.EUSERS, device.adopt, client, "beta")
+    netlink.request(CMD_LIMITS_SET, {A_LIMIT_CONNECTIONS: 4096})
+    os.close(device.adopt(client, "beta"))
+    client.close()
+    server.close()
+    pair.close()
+
+
+def holder(namespace, peer, sock, allowed):
+    """A stand-in for virgod in @namespace; stops itself when it has adopted."""
+    pid = os.fork()
+    if pid:
+        return pid
+    enter(namespace)
+    Device().adopt(sock, peer)
+    for name in allowed:
+        Netlink().request(CMD_FN_ALLOW, {A_FN_NAME: name, A_NODE: peer})
+    os.kill(os.getpid(), signal.SIGSTOP)
+    os._exit(1)
+
+
+def across_namespaces():
+    """A module of alpha asks one of beta; both programs are stopped."""
+    pipes = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    keys = os.urandom(28), os.urandom(28)
+    pid = os.fork()
+    if not pid:
+        enter("beta")
+        with socket.create_server(("10.9.9.2", 8747)) as listener:
+            pipes[1].send(b"l")
+            sock, _ = listener.accept()
+        enable_tls(sock, *keys)
+        socket.send_fds(pipes[1], [b"s"], [sock.fileno()])
+        os._exit(0)
+    assert pipes[0].recv(1) == b"l"
+    here = os.open("/proc/self/ns/net", os.O_RDONLY)
+    enter("alpha")
+    client = socket.create_connection(("10.9.9.2", 8747))
+    enable_tls(client, keys[1], keys[0])
+    check(LIBC.setns(here, 0))
+    server = socket.socket(fileno=socket.recv_fds(pipes[0], 1, 1)[1][0])
+    assert os.waitpid(pid, 0)[1] == 0
+    pids = [holder("alpha", "beta", client, []),
+            holder("beta", "alpha", server, ["pressure"])]
+    client.close()
+    server.close()
+    for pid in pids:
+        assert os.WIFSTOPPED(os.waitpid(pid, os.WUNTRACED)[1])
+    enter("alpha")
+    with open(PARAMETERS + "ask", "w", encoding="ascii") as file:
+        file.write("beta\n")
+    check(LIBC.setns(here, 0))
+    with open(PARAMETERS + "answer", encoding="ascii") as file:
+        answer = file.read().split()
+    assert len(answer) == 3 and 0 < int(answer[0]) < int(answer[1]), answer
+    # Not the other way: beta was not allowed anything.
+    enter("beta")
+    with open(PARAMETERS + "ask", "w", encoding="ascii") as file:
+        file.write("alpha\n")
+    check(LIBC.setns(here, 0))
+    with open(PARAMETERS + "answer", encoding="ascii") as file:
+        assert file.read().split() == ["error", str(-errno.EACCES)]
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+netlink, device = Netlink(), Device()
+for test in (calls, many_at_once, adoption_is_refused, hostile_peers,
+             slowly_and_all_at_once, ends_in_every_way, connection_limit,
+             across_namespaces):
+    test()
+    print("passed:", test.__name__, flush=True)

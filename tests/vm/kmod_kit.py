@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the scenarios of virgo.ko share: its device, its netlink family, and pairs
+of sockets with TLS by the kernel, whose keys need no handshake."""
+
+import ctypes
+import errno
+import fcntl
+import mmap
+import os
+import socket
+import struct
+import time
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+DEVICE = "/dev/virgo"
+
+# uapi/linux/virgo.h
+IOC_INFO = 0x8010BA00
+(CMD_VAR_SET, CMD_VAR_GET, CMD_VAR_CHANGED, CMD_LIMITS_SET, CMD_LIMITS_GET,
+ CMD_FN_ALLOW, CMD_FN_DENY) = range(1, 8)
+(A_PAD, A_NAME, A_UNIT, A_PRODUCER, A_TYPE, A_MODE, A_VALUE, A_MIN, A_MAX,
+ A_DEFAULT, A_UPDATED, A_TTL, A_CONFIDENCE, A_LIMIT_HANDLES,
+ A_LIMIT_CONNECTIONS, A_LIMIT_RULES, A_LIMIT_CALLS, A_LIMIT_JOBS, A_FN_NAME,
+ A_NODE) = range(1, 21)
+U64 = {A_VALUE, A_MIN, A_MAX, A_DEFAULT, A_UPDATED}
+TEXT = {A_NAME, A_UNIT, A_PRODUCER, A_FN_NAME, A_NODE}
+VARS_BYTES = 1 << 20
+S64, UNSIGNED, FIXED, BOOL = 1, 2, 3, 4
+OFF, SHADOW, ON = 0, 1, 2
+
+CALL = struct.Struct("64s48sQQIIII")
+ADOPT = struct.Struct("iI64s")
+IOC_CALL = 0xC0000000 | CALL.size << 16 | 0xBA02
+IOC_ADOPT = 0x40000000 | ADOPT.size << 16 | 0xBA01
+
+
+def check(result):
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return result
+
+
+def expect(code, function, *args, **kwargs):
+    """The call must fail with this errno."""
+    try:
+        result = function(*args, **kwargs)
+    except OSError as error:
+        assert error.errno == code, (errno.errorcode[code], error)
+    else:
+        raise AssertionError(f"gave {result!r}, not {errno.errorcode[code]}")
+
+
+def wait_for(what, condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"not within {seconds} s: {what}"
+        time.sleep(0.01)
+
+
+def enter(namespace):
+    """This process goes into a network namespace made by ip(8)."""
+    with open(f"/run/netns/{namespace}", "rb") as file:
+        check(LIBC.setns(file.fileno(), 0x40000000))
+
+
+class Netlink:
+    """The generic netlink family "virgo" of the namespace we are in."""
+
+    def __init__(self):
+        self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 16)
+        self.socket.bind((0, 0))
+        self.sequence = 0
+        self.groups = {}
+        self.family = 16
+        for _, attrs in self.request_raw(3, 2, [(2, b"virgo\0")], version=1):
+            self.family = struct.unpack("H", attrs[1])[0]
+            for group in self.parse(attrs[7]).values():
+                one = self.parse(group)
+                self.groups[one[1].rstrip(b"\0").decode()] = struct.unpack(
+                    "I", one[2])[0]
+
+    @staticmethod
+    def parse(data):
+        attrs = {}
+        while len(data) >= 4:
+            size, kind = struct.unpack_from("HH", data)
+            attrs[kind & 0x3FFF] = data[4:size]
+            data = data[(size + 3) & ~3:]
+        return attrs
+
+    def request_raw(self, command, flags, attrs, version=1):
+        body = b""
+        for kind, value in attrs:
+            body += struct.pack("HH", 4 + len(value), kind) + value
+            body += bytes(-len(body) % 4)
+        self.sequence += 1
+        self.socket.send(struct.pack("IHHII", 20 + len(body), self.family,
+                                     1 | flags | 4, self.sequence, 0) +
+                         struct.pack("BBH", command, version, 0) + body)
+        replies = []
+        while True:
+            for kind, sequence, payload in self.receive():
+                if sequence != self.sequence:
+                    continue
+                if kind == 2 or kind == 3:
+                    code = -struct.unpack_from("i", payload)[0]
+                    if code:
+                        raise OSError(code, os.strerror(code))
+                    return replies
+                replies.append((payload[0], self.parse(payload[4:])))
+
+    def receive(self):
+        data = self.socket.recv(1 << 17)
+        messages = []
+        while data:
+            size, kind, _, sequence, _ = struct.unpack_from("IHHII", data)
+            messages.append((kind, sequence, data[16:size]))
+            data = data[(size + 3) & ~3:]
+        return messages
+
+    def request(self, command, attrs=(), dump=False):
+        """Attributes and answers as {number: int or str}."""
+        packed = []
+        for kind, value in dict(attrs).items():
+            if isinstance(value, bytes):
+                packed.append((kind, value))
+            elif kind in TEXT:
+                packed.append((kind, value.encode() + b"\0"))
+            elif kind in U64:
+                packed.append((kind, struct.pack("Q", value % (1 << 64))))
+            elif kind in (A_TYPE, A_MODE):
+                packed.append((kind, struct.pack("B", value)))
+            else:
+                packed.append((kind, struct.pack("I", value)))
+        return [self.plain(attrs) for _, attrs in self.request_raw(
+            command, 0x300 if dump else 0, packed)]
+
+    @staticmethod
+    def plain(attrs):
+        return {kind: value.rstrip(b"\0").decode() if kind in TEXT else
+                int.from_bytes(value, "little")
+                for kind, value in attrs.items() if kind != A_PAD}
+
+    def listen(self, group):
+        self.socket.setsockopt(270, 1, self.groups[group])
+
+    def set(self, name, value, kind=UNSIGNED, mode=ON, low=0, high=1000000,
+            default=0, ttl=0, **more):
+        self.request(CMD_VAR_SET, {
+            A_NAME: name, A_UNIT: more.get("unit", "ppm"),
+            A_PRODUCER: "test", A_TYPE: kind, A_MODE: mode, A_VALUE: value,
+            A_MIN: low, A_MAX: high, A_DEFAULT: default, A_TTL: ttl,
+            A_CONFIDENCE: 1000000})
+
+    def get(self, name):
+        return self.request(CMD_VAR_GET, {A_NAME: name})[0]
+
+
+class Device:
+    """/dev/virgo of the namespace we are in."""
+
+    def __init__(self):
+        self.fd = os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC)
+
+    def close(self):
+        os.close(self.fd)
+
+    def table(self):
+        return mmap.mmap(self.fd, VARS_BYTES, mmap.MAP_SHARED, mmap.PROT_READ)
+
+    def adopt(self, sock, node, flags=0):
+        return self.ioctl(IOC_ADOPT, ADOPT.pack(
+            sock if isinstance(sock, int) else sock.fileno(), flags,
+            node.encode()))
+
+    def ioctl(self, request, data):
+        buffer = ctypes.create_string_buffer(data, len(data))
+        return check(LIBC.ioctl(self.fd, ctypes.c_ulong(request), buffer))
+
+    def call(self, node, name, argument=b"", size=65536, ms=10000, flags=0):
+        arg = ctypes.create_string_buffer(argument, len(argument) + 1)
+        result = ctypes.create_string_buffer(size + 1)
+        request = CALL.pack(node.encode(), name.encode(),
+                            ctypes.addressof(arg), ctypes.addressof(result),
+                            len(argument), size, ms, flags)
+        got = self.ioctl(IOC_CALL, request)
+        return result.raw[:got]
+
+
+def enable_tls(sock, send, receive, version=0x0304):
+    """TLS of the kernel with these keys, which are 28 bytes: salt, vector, key."""
+    sock.setsockopt(socket.IPPROTO_TCP, 31, b"tls\0")
+    for way, keys in ((1, send), (2, receive)):
+        if keys:
+            sock.setsockopt(282, way, struct.pack("HH", version, 51) +
+                            keys[4:12] + keys[12:28] + keys[:4] + bytes(8))
+
+
+def connected(listener, address):
+    client = socket.create_connection(address)
+    server, _ = listener.accept()
+    for sock in (client, server):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return client, server
+
+
+def tls_pair(version=0x0304):
+    """Two ends of a connection over the loopback of this namespace."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client, server = connected(listener, listener.getsockname())
+    there, back = os.urandom(28), os.urandom(28)
+    enable_tls(client, there, back, version)
+    enable_tls(server, back, there, version)
+    return client, server
