@@ -6,10 +6,7 @@
  * right order: what a slot meant when a request was sent it means when the
  * request is taken in.
  */
-#include <grp.h>
-#include <pwd.h>
-#include <stdlib.h>
-
+#include "names.h"
 #include "serverlink.h"
 
 #define TELL_AGAIN_US (60 * 1000000ull)
@@ -31,50 +28,41 @@ static struct caller *slot_of(struct server *s, u32 uid, u32 gid)
 	return oldest;
 }
 
-/* This machine's groups of @uid, which count where numbers do. */
-static u32 groups_of(u32 uid, u32 gid, u8 out[4 * FILE_GROUPS_MAX])
-{
-	gid_t groups[FILE_GROUPS_MAX];
-	int count = FILE_GROUPS_MAX;
-	char buf[4096];
-	struct passwd pw, *p = NULL;
-	int i;
-
-	if (getpwuid_r(uid, &pw, buf, sizeof(buf), &p) || !p)
-		return 0;
-	if (getgrouplist(p->pw_name, gid, groups, &count) < 0)
-		count = FILE_GROUPS_MAX;
-	for (i = 0; i < count; i++)
-		put_u32(out + 4 * i, groups[i]);
-	return (u32)count * 4;
-}
-
-static void tell(struct server *s, u32 slot, const struct caller *c)
+static void tell(struct server *s, u32 slot, const struct caller *c,
+		 const struct names_answer *who)
 {
 	u8 groups[4 * FILE_GROUPS_MAX];
-	char user[256];
-	char group[256];
-	struct msg_file_cred m = { .who = slot, .uid = c->uid, .gid = c->gid };
+	struct msg_file_cred m = { .who = slot,
+				   .user = span_of(who->name),
+				   .group = span_of(who->group),
+				   .uid = c->uid,
+				   .gid = c->gid,
+				   .groups = { groups, 4 * who->group_count } };
+	u32 i;
 
-	idmap_name(FILE_ID_USER, c->uid, user);
-	idmap_name(FILE_ID_GROUP, c->gid, group);
-	m.user = span_of(user);
-	m.group = span_of(group);
-	m.groups = (struct span){ groups, groups_of(c->uid, c->gid, groups) };
+	for (i = 0; i < who->group_count; i++)
+		put_u32(groups + 4 * i, who->groups[i]);
 	conn_message(s->conn, ++s->all->tag, 0, 0, FILE_CRED, file_cred, &m);
 }
 
-u32 caller_slot(struct server *s, u32 uid, u32 gid)
+int caller_slot(struct server *s, u32 uid, u32 gid, u32 *out)
 {
 	struct caller *c = slot_of(s, uid, gid);
 	u32 slot = (u32)(c - s->callers);
 	u64 now = loop_clock_us();
+	bool late;
 
 	if (c->epoch != s->epoch || now - c->sent_us > TELL_AGAIN_US) {
-		tell(s, slot, c);
+		const struct names_answer *who =
+			names_caller(s->all->names, uid, gid, &late);
+
+		if (!who)
+			return late ? -ETIMEDOUT : -EAGAIN;
+		tell(s, slot, c, who);
 		c->epoch = s->epoch;
 		c->sent_us = now;
 	}
 	c->used = ++s->caller_clock;
-	return slot;
+	*out = slot;
+	return 0;
 }

@@ -6,12 +6,9 @@
  */
 #include "idmap.h"
 
-#include <grp.h>
-#include <pwd.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-enum { BUCKETS = 256, NOBODY = 65534, BUFFER = 64 << 10 };
+enum { BUCKETS = 256, NOBODY = 65534 };
 
 struct entry {
 	struct entry *by_remote;
@@ -53,35 +50,6 @@ void idmap_free(struct idmap *m)
 	free(m);
 }
 
-/* The account @name here; false when there is none. "#7" is 7, if that number
- * has no name here either.
- */
-static bool account(enum file_id_kind kind, const char *name, u32 *id)
-{
-	char *buf = malloc(BUFFER);
-	struct passwd pw, *p = NULL;
-	struct group gr, *g = NULL;
-	char own[256];
-	char *end;
-
-	if (!buf)
-		return false;
-	if (name[0] == '#') {
-		*id = (u32)strtoul(name + 1, &end, 10);
-		idmap_name(kind, *id, own);
-		free(buf);
-		return !*end && own[0] == '#';
-	}
-	if (kind == FILE_ID_USER) {
-		if (getpwnam_r(name, &pw, buf, BUFFER, &p) == 0 && p)
-			*id = p->pw_uid;
-	} else if (getgrnam_r(name, &gr, buf, BUFFER, &g) == 0 && g) {
-		*id = g->gr_gid;
-	}
-	free(buf);
-	return p || g;
-}
-
 static struct entry *find(struct idmap *m, u8 kind, u32 remote)
 {
 	struct entry *e = m->remote[hash(kind, remote)];
@@ -102,7 +70,7 @@ static void local_remove(struct idmap *m, struct entry *e)
 }
 
 void idmap_learn(struct idmap *m, enum file_id_kind kind, u32 id,
-		 const char *name)
+		 const u32 *local)
 {
 	struct entry *e = find(m, (u8)kind, id);
 	struct entry **at;
@@ -119,9 +87,8 @@ void idmap_learn(struct idmap *m, enum file_id_kind kind, u32 id,
 		e->by_remote = *at;
 		*at = e;
 	}
-	e->faithful = account(kind, name, &e->local);
-	if (!e->faithful)
-		e->local = NOBODY;
+	e->faithful = local;
+	e->local = local ? *local : NOBODY;
 	at = &m->local[hash(e->kind, e->local)];
 	e->by_local = *at;
 	*at = e;
@@ -143,20 +110,4 @@ bool idmap_remote(struct idmap *m, enum file_id_kind kind, u32 local, u32 *id)
 	if (e)
 		*id = e->remote;
 	return e;
-}
-
-void idmap_name(enum file_id_kind kind, u32 local, char *out)
-{
-	char *buf = malloc(BUFFER);
-	struct passwd pw, *p = NULL;
-	struct group gr, *g = NULL;
-
-	snprintf(out, 256, "#%u", local);
-	if (buf && kind == FILE_ID_USER) {
-		if (getpwuid_r(local, &pw, buf, BUFFER, &p) == 0 && p)
-			snprintf(out, 256, "%s", p->pw_name);
-	} else if (buf && getgrgid_r(local, &gr, buf, BUFFER, &g) == 0 && g) {
-		snprintf(out, 256, "%s", g->gr_name);
-	}
-	free(buf);
 }

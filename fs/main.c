@@ -7,6 +7,7 @@
  * One process, one thread, one loop: requests of the kernel come in from
  * /dev/fuse (device.c), become calls to the nodes that hold the volumes
  * (server.c) and are answered in the order in which the answers come (ops.h).
+ * Other threads only ask name services (names.c), which may hang.
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -25,6 +26,7 @@
 #include "conf_client.h"
 #include "device.h"
 #include "log.h"
+#include "names.h"
 #include "options.h"
 #include "stdfds.h"
 #include "volumes.h"
@@ -117,6 +119,11 @@ static void on_signal(struct watch *w, u32 events)
 		loop_stop(p->mount.loop);
 }
 
+static void callers_known(void *servers)
+{
+	servers_send_queues(servers);
+}
+
 static int start(struct process *p, const struct options *o, struct failure *f)
 {
 	struct mount *m = &p->mount;
@@ -140,9 +147,12 @@ static int start(struct process *p, const struct options *o, struct failure *f)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	m->loop = m->servers.loop = loop_new();
 	m->servers.inodes = inodes_new();
+	m->servers.names = m->loop ? names_new(m->loop, callers_known,
+					       &m->servers) :
+				     NULL;
 	p->signals.fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	p->signals.ready = on_signal;
-	if (!m->loop || !m->servers.inodes || p->signals.fd < 0 ||
+	if (!m->servers.names || !m->servers.inodes || p->signals.fd < 0 ||
 	    loop_watch(m->loop, &p->signals, EPOLLIN))
 		return failure_set(f, -ENOMEM, m->point, NULL, "out of memory");
 	volumes_load(m);
@@ -154,6 +164,8 @@ static void finish(struct process *p)
 	struct mount *m = &p->mount;
 
 	device_detach(m);
+	m->servers.ending = true;
+	names_free(m->servers.names);
 	servers_free(&m->servers);
 	volumes_free(m);
 	device_close(m);

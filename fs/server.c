@@ -9,6 +9,7 @@
 
 #include "address.h"
 #include "log.h"
+#include "names.h"
 #include "reopen.h"
 #include "serverlink.h"
 
@@ -103,15 +104,27 @@ static bool lost_its_file(struct call *c)
 static void send_call(struct server *s, struct call *c)
 {
 	const struct frame f = { .type = c->type, .tag = c->tag };
+	u32 slot = 0;
+	int ret;
 
 	if (lost_its_file(c))
 		return;
+	ret = c->named ? caller_slot(s, c->uid, c->gid, &slot) : 0;
+	if (ret == -EAGAIN)
+		return; /* it stays in the queue */
+	/* Also for who waits for servers for ever: others would wait for this
+	 * one, whose name the kernel looks up only once at a time.
+	 */
+	if (ret) {
+		end(c, ret, NULL, 0);
+		return;
+	}
 	if (c->prepare)
 		c->prepare(c);
 	put_file(c, c->file, c->file_at);
 	put_file(c, c->file2, c->file2_at);
 	if (c->named)
-		put_u32(c->head, caller_slot(s, c->uid, c->gid));
+		put_u32(c->head, slot);
 	if (conn_send(s->conn, &f, c->head, c->head_len, c->body, c->body_len))
 		return; /* the connection is about to end */
 	c->sent = true;
@@ -135,6 +148,14 @@ void server_send_queue(struct server *s, struct volume *v)
 		if (c->volume == v && may_send(s, c))
 			send_call(s, c);
 	}
+}
+
+void servers_send_queues(struct servers *all)
+{
+	struct volume *v;
+
+	for (v = all->volumes; v; v = v->next)
+		server_send_queue(v->server, v);
 }
 
 void server_end_uncertain(struct call *c)
@@ -234,6 +255,8 @@ static void on_watch(struct timer *t)
 		if (c->deadline_us && c->deadline_us <= now &&
 		    !(c->waits && c->sent))
 			end(c, -ETIMEDOUT, NULL, 0);
+		else if (c->named && may_send(s, c))
+			send_call(s, c); /* or learn that it takes too long */
 	}
 	watch_calls(s);
 }
@@ -260,14 +283,114 @@ static void release_orphan(struct server *s, const struct frame *f,
 	conn_request(s->conn, ++s->all->tag, FILE_RELEASE, file_release, &m);
 }
 
+/* A name that the server told and names.h does not know yet. What the server
+ * sends behind it has that owner, so it waits, but not for long: then the owner
+ * is nobody until the answer comes.
+ */
+struct learning {
+	struct names_waiter waiter;
+	struct server *server;
+	bool late; /* nothing waits for it any more */
+	enum file_id_kind kind;
+	u32 id;
+	char name[NAMES_BYTES];
+};
+
+static void take_frame(struct server *s, const struct frame *f,
+		       const u8 *payload);
+
+/* What came behind names that are known now. */
+static void take_held(struct server *s)
+{
+	struct conn *conn = s->conn;
+	struct held_frame *h;
+
+	while (!s->learning && (h = STAILQ_FIRST(&s->held))) {
+		STAILQ_REMOVE_HEAD(&s->held, entry);
+		if (s->conn == conn)
+			take_frame(s, &h->frame, h->payload);
+		free(h);
+	}
+	if (!s->learning && s->conn)
+		conn_resume(s->conn);
+}
+
+static void hold_frame(struct server *s, const struct frame *f,
+		       const u8 *payload)
+{
+	struct held_frame *h = malloc(sizeof(*h) + f->length);
+	struct failure why;
+
+	if (!h) { /* on the next connection all is asked for again */
+		failure_set(&why, -ENOMEM, s->node, NULL, "out of memory");
+		conn_close(s->conn, &why);
+		return;
+	}
+	h->frame = *f;
+	if (f->length)
+		memcpy(h->payload, payload, f->length);
+	STAILQ_INSERT_TAIL(&s->held, h, entry);
+}
+
+static void drop_held(struct server *s)
+{
+	struct held_frame *h;
+
+	while ((h = STAILQ_FIRST(&s->held))) {
+		STAILQ_REMOVE_HEAD(&s->held, entry);
+		free(h);
+	}
+}
+
+static void learnt(struct names_waiter *w, const struct names_answer *a)
+{
+	struct learning *l = (struct learning *)w;
+	struct server *s = l->server;
+	bool first = !l->late;
+	bool again = false;
+
+	l->late = true;
+	if (!a && first && !s->all->ending) {
+		a = names_account(s->all->names, l->kind, l->name, 0, w);
+		again = !a;
+	}
+	if (a || first)
+		idmap_learn(s->ids, l->kind, l->id,
+			    a && a->found ? &a->number : NULL);
+	if (!again)
+		free(l);
+	if (first) {
+		s->learning--;
+		take_held(s);
+	}
+}
+
 static void take_name(struct server *s, const struct frame *f, const u8 *payload)
 {
+	const struct names_answer *a;
 	struct msg_file_name m;
-	char name[256];
+	struct learning *l = malloc(sizeof(*l));
 
-	if (msg_file_name_decode(&m, payload, f->length) == 0 &&
-	    m.kind <= FILE_ID_GROUP && span_to_cstr(m.name, name, sizeof(name)))
-		idmap_learn(s->ids, m.kind, m.id, name);
+	if (!l || msg_file_name_decode(&m, payload, f->length) ||
+	    m.kind > FILE_ID_GROUP ||
+	    !span_to_cstr(m.name, l->name, sizeof(l->name))) {
+		free(l);
+		return;
+	}
+	l->waiter.ready = learnt;
+	l->server = s;
+	l->late = false;
+	l->kind = m.kind;
+	l->id = m.id;
+	a = names_account(s->all->names, m.kind, l->name,
+			  names_patience_ms(s->all->names), &l->waiter);
+	if (a) {
+		idmap_learn(s->ids, m.kind, m.id, a->found ? &a->number : NULL);
+		free(l);
+		return;
+	}
+	s->learning++;
+	conn_pause(s->conn);
 }
 
 /* Directories change in the order of their ctime; answers may come in another. */
@@ -296,14 +419,12 @@ static void take_changed(struct server *s, const struct frame *f,
 	i->attr_us = loop_now_us(s->all->loop);
 }
 
-static void on_frame(struct conn *conn, const struct frame *f, const u8 *payload)
+static void take_frame(struct server *s, const struct frame *f,
+		       const u8 *payload)
 {
-	struct server *s = conn_arg(conn);
 	struct msg_error error;
 	struct call *c;
 
-	if (conn != s->conn)
-		return;
 	if (f->type == MSG_FILE_NAME) {
 		take_name(s, f, payload);
 		return;
@@ -327,6 +448,19 @@ static void on_frame(struct conn *conn, const struct frame *f, const u8 *payload
 			    f->type);
 		end(c, -EPROTO, NULL, 0);
 	}
+}
+
+static void on_frame(struct conn *conn, const struct frame *f, const u8 *payload)
+{
+	struct server *s = conn_arg(conn);
+
+	if (conn != s->conn)
+		return;
+	/* Names do not wait for names: several are looked up at a time. */
+	if (f->type == MSG_FILE_NAME || !s->learning)
+		take_frame(s, f, payload);
+	else
+		hold_frame(s, f, payload);
 }
 
 /* The connection */
@@ -372,6 +506,7 @@ static void on_closed(struct conn *conn, const struct failure *why)
 	if (conn != s->conn)
 		return;
 	s->conn = NULL;
+	drop_held(s);
 	if (!s->down_since_us)
 		s->down_since_us = loop_clock_us();
 	if (!s->known_down)
@@ -497,6 +632,7 @@ struct server *server_for(struct servers *all, const char *node,
 		s->all = all;
 		snprintf(s->node, sizeof(s->node), "%s", node);
 		TAILQ_INIT(&s->calls);
+		STAILQ_INIT(&s->held);
 		s->retry.fire = on_retry;
 		s->watch.fire = on_watch;
 		s->backoff_us = BACKOFF_FIRST_US;
@@ -533,6 +669,7 @@ void servers_free(struct servers *all)
 			conn_close(c, NULL);
 			loop_step(all->loop, 0);
 		}
+		drop_held(s);
 		idmap_free(s->ids);
 		free(s);
 	}

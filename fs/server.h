@@ -35,12 +35,14 @@ struct servers {
 	enum server_patience patience;
 	u32 timeout_ms;
 	struct inodes *inodes;
+	struct names *names;
 
 	struct tls_identity *identity; /* owned here, as all below */
 	s64 identity_mtime;
 	struct server *list;
 	struct volume *volumes; /* by volume->next */
 	u64 tag;
+	bool ending; /* nothing new is begun */
 };
 
 struct call;
@@ -162,6 +164,8 @@ void server_reattach(struct volume *v);
 void servers_free(struct servers *all);
 /* True while there is no connection to @s and the last attempt failed. */
 bool server_is_down(const struct server *s);
+/* Sends what waited for names.h to know its caller. */
+void servers_send_queues(struct servers *all);
 /* Ends all calls of @v with @err. */
 void server_fail_volume(struct volume *v, int err);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The inside of a server, for server.c, reopen.c and caller.c alone. */
+/* The inside of a server, for server.c, reopen.c, caller.c and owner.c alone. */
 #ifndef VIRGO_FS_SERVERLINK_H
 #define VIRGO_FS_SERVERLINK_H
 
@@ -13,6 +13,12 @@ struct caller { /* a slot of FILE_CRED */
 	u32 epoch; /* of the connection it was last sent on; 0: free */
 	u64 used;
 	u64 sent_us;
+};
+
+struct held_frame {
+	STAILQ_ENTRY(held_frame) entry;
+	struct frame frame;
+	u8 payload[];
 };
 
 struct server {
@@ -33,6 +39,8 @@ struct server {
 	struct idmap *ids;
 	struct caller callers[CALLER_SLOTS];
 	u64 caller_clock;
+	u32 learning; /* owners' names being looked up before what came after */
+	STAILQ_HEAD(, held_frame) held; /* that is here; bounded by a pause */
 };
 
 /* Sends what waits for @v, which is now attached. */
@@ -41,7 +49,9 @@ void server_send_queue(struct server *s, struct volume *v);
 void server_release_number(struct volume *v, u64 number);
 /* Ends a call that may or may not have been done. */
 void server_end_uncertain(struct call *c);
-/* The slot of user @uid, @gid with the server, told ahead if need be. */
-u32 caller_slot(struct server *s, u32 uid, u32 gid);
+/* The slot of user @uid, @gid with the server, told ahead if need be. -EAGAIN
+ * while names.h asks who that is, -ETIMEDOUT when that takes too long.
+ */
+int caller_slot(struct server *s, u32 uid, u32 gid, u32 *slot);
 
 #endif

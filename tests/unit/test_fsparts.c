@@ -6,6 +6,7 @@
 
 #include "acl.h"
 #include "idmap.h"
+#include "names.h"
 #include "inode.h"
 #include "inumber.h"
 
@@ -188,21 +189,108 @@ Test(acl, finds_the_ids_and_nothing_else)
 Test(idmap, names_carry_owners_over)
 {
 	struct idmap *m = idmap_new();
-	u32 id;
+	u32 id, root = 0, own = 3999001;
 
 	cr_assert_eq(idmap_local(m, FILE_ID_USER, 4711), 65534);
-	idmap_learn(m, FILE_ID_USER, 4711, "root");
+	idmap_learn(m, FILE_ID_USER, 4711, &root);
 	cr_assert_eq(idmap_local(m, FILE_ID_USER, 4711), 0);
 	cr_assert_eq(idmap_local(m, FILE_ID_GROUP, 4711), 65534);
 	cr_assert(idmap_remote(m, FILE_ID_USER, 0, &id) && id == 4711);
-	idmap_learn(m, FILE_ID_USER, 4712, "no-such-user-here");
+	idmap_learn(m, FILE_ID_USER, 4712, NULL);
 	cr_assert_eq(idmap_local(m, FILE_ID_USER, 4712), 65534);
 	cr_assert(!idmap_remote(m, FILE_ID_USER, 65534, &id),
-		  "nobody must not become another's files' owner");
-	idmap_learn(m, FILE_ID_USER, 3999001, "#3999001");
-	cr_assert_eq(idmap_local(m, FILE_ID_USER, 3999001), 3999001);
-	idmap_learn(m, FILE_ID_USER, 5, "#0");
-	cr_assert_eq(idmap_local(m, FILE_ID_USER, 5), 65534,
-		     "a number that has a name here is somebody else");
+		  "who is nobody here is not that account there");
+	idmap_learn(m, FILE_ID_USER, 4712, &own); /* late, but not in vain */
+	cr_assert_eq(idmap_local(m, FILE_ID_USER, 4712), 3999001);
 	idmap_free(m);
+}
+
+struct asked {
+	struct names_waiter waiter;
+	bool done;
+	bool known;
+	struct names_answer answer;
+};
+
+static void ready(struct names_waiter *w, const struct names_answer *a)
+{
+	struct asked *q = (struct asked *)w;
+
+	q->done = true;
+	q->known = a;
+	if (a)
+		q->answer = *a;
+}
+
+static void count(void *arg)
+{
+	++*(int *)arg;
+}
+
+static struct names_answer account(struct loop *l, struct names *n,
+				   const char *name)
+{
+	struct asked q = { .waiter.ready = ready };
+	const struct names_answer *a = names_account(n, FILE_ID_USER, name, 0,
+						     &q.waiter);
+
+	if (a)
+		return *a;
+	while (!q.done)
+		loop_step(l, 1000);
+	cr_assert(q.known);
+	a = names_account(n, FILE_ID_USER, name, 0, &q.waiter);
+	cr_assert(a, "asked once, remembered");
+	return q.answer;
+}
+
+Test(names, accounts_come_from_other_threads)
+{
+	struct loop *l = loop_new();
+	int callers = 0;
+	struct names *n = names_new(l, count, &callers);
+	struct asked q = { .waiter.ready = ready };
+	bool late;
+	const struct names_answer *a;
+
+	cr_assert(account(l, n, "root").found);
+	cr_assert_eq(account(l, n, "root").number, 0);
+	cr_assert(!account(l, n, "no-such-user-here").found);
+	cr_assert(account(l, n, "#3999001").found);
+	cr_assert_eq(account(l, n, "#3999001").number, 3999001);
+	cr_assert(!account(l, n, "#0").found, "that number has a name here");
+	cr_assert(!account(l, n, "#?").found);
+	cr_assert_null(names_name(n, FILE_ID_GROUP, 0, 0, &q.waiter));
+	while (!q.done)
+		loop_step(l, 1000);
+	cr_assert_str_eq(q.answer.name, "root");
+	cr_assert_null(names_caller(n, 0, 3999001, &late));
+	cr_assert(!late);
+	while (!callers)
+		loop_step(l, 1000);
+	a = names_caller(n, 0, 3999001, &late);
+	cr_assert_str_eq(a->name, "root");
+	cr_assert_str_eq(a->group, "#3999001");
+	cr_assert_geq(a->group_count, 1);
+	names_free(n);
+	loop_free(l);
+}
+
+Test(names, the_table_is_bounded_and_nobody_is_forgotten)
+{
+	struct loop *l = loop_new();
+	int callers = 0;
+	struct names *n = names_new(l, count, &callers);
+	struct asked q = { .waiter.ready = ready };
+	char name[32];
+	int i;
+
+	for (i = 0; i < 2 * NAMES_MAX; i++) {
+		snprintf(name, sizeof(name), "#%d", 4000000 + i);
+		cr_assert(account(l, n, name).found);
+	}
+	cr_assert_null(names_name(n, FILE_ID_USER, 0, 0, &q.waiter));
+	names_free(n); /* tells who waits, with or without an answer */
+	cr_assert(q.done);
+	loop_free(l);
 }
