@@ -7,14 +7,16 @@
 #	. "${0%/*}/kit.sh"
 #	in_guest [KERNEL...] [OPTION...]
 #
-# in_guest boots one guest after the other (default: uml) with the options of
-# tests/vm/guest and runs the script in it again from the top; there it returns,
-# and what follows happens in the guest, with the kit of tests/net: nodes, start,
-# wait_for, assert_*. Exit status as in tests/net; 99 when a guest's kernel
-# complained.
+# in_guest boots one guest after the other (default: uml; only those that the
+# script is given as arguments) with the options of tests/vm/guest and runs the
+# script in it again from the top; there it returns, and what follows happens in
+# the guest, with the kit of tests/net: nodes, start, wait_for, assert_*. Exit
+# status as in tests/net; 99 when a guest's kernel complained. tests/run runs the
+# script once a kernel.
 set -Eeu -o pipefail
 
 VM_SRC=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+VM_ONLY=$*
 
 in_guest() {
 	local kernels=() kernel
@@ -24,6 +26,7 @@ in_guest() {
 		kernels+=("$1")
 		shift
 	done
+	[ -z "$VM_ONLY" ] || read -ra kernels <<< "$VM_ONLY"
 	[ "$(id -u)" = 0 ] || { echo "SKIP: guests need root"; exit 77; }
 	VIRGO_BUILD=$(cd "${VIRGO_BUILD:-$VM_SRC/../../build}" && pwd)
 	export VIRGO_BUILD
@@ -35,4 +38,7 @@ in_guest() {
 	exit 0
 }
 
-[ -z "${VIRGO_GUEST-}" ] || . "$VM_SRC/../net/kit.sh"
+if [ -n "${VIRGO_GUEST-}" ]; then
+	. "$VM_SRC/../net/kit.sh"
+	PATH=$NET_PATH # whatever our caller has in front of it is slow here
+fi
