@@ -165,7 +165,10 @@ u32 cache_find(struct cache *c, const void *key, u32 len, u64 hash)
 
 	if (!handle || !item_is_gone(c, cache_at(c, handle)))
 		return handle;
-	c->stats.expired++;
+	if (is_flushed(c, cache_at(c, handle)))
+		c->stats.flushed++;
+	else
+		c->stats.expired++;
 	unlink(c, handle, hash);
 	return 0;
 }
@@ -220,8 +223,9 @@ u32 cache_alloc(struct cache *c, const void *key, u32 key_len, u32 flags,
 		return 0;
 	it = cache_at(c, handle);
 	memset(it, 0, CACHE_HEADER);
-	it->bits = CACHE_HOLD_ONE | (flags ? CACHE_FLAGS : 0) |
+	it->bits = CACHE_ITEM | (flags ? CACHE_FLAGS : 0) |
 		   (rest ? CACHE_PARTS : 0);
+	it->holds = 1;
 	it->class = (u8)k;
 	it->key_len = (u8)key_len;
 	it->value_len = value_len;
@@ -263,11 +267,11 @@ bool cache_hold(struct cache *c, u32 handle)
 {
 	struct cache_item *it = cache_at(c, handle);
 
-	if (it->bits >= CACHE_HOLDS_MAX * CACHE_HOLD_ONE)
+	if (it->holds == CACHE_HOLDS_MAX)
 		return false;
 	if (!cache_held(it))
 		pin(c, handle, 1);
-	it->bits += CACHE_HOLD_ONE;
+	it->holds++;
 	return true;
 }
 
@@ -275,7 +279,7 @@ void cache_release(struct cache *c, u32 handle)
 {
 	struct cache_item *it = cache_at(c, handle);
 
-	it->bits -= CACHE_HOLD_ONE;
+	it->holds--;
 	if (cache_held(it))
 		return;
 	pin(c, handle, -1);

@@ -24,7 +24,7 @@ enum {
 	CACHE_BUDGET_MIN = 1 << 20,
 	CACHE_VALUE_LIMIT = 64 << 20, /* no value limit may be set higher */
 	CACHE_CLASSES_MAX = 112,
-	CACHE_HOLDS_MAX = 63, /* of one item at a time */
+	CACHE_HOLDS_MAX = 60000, /* of one item at a time */
 };
 
 struct cache_memory {
@@ -48,7 +48,18 @@ struct cache_setup {
 
 enum cache_list { CACHE_HOT, CACHE_WARM, CACHE_COLD, CACHE_LISTS };
 
-enum cache_bits { /* cache_item.bits; 6 bits above count the holders */
+enum cache_command { /* cache_class.commands */
+	CACHE_SETS,
+	CACHE_DELETES,
+	CACHE_INCREASES,
+	CACHE_DECREASES,
+	CACHE_CAS_HITS,
+	CACHE_CAS_MISMATCHES,
+	CACHE_TOUCHES,
+	CACHE_COMMANDS,
+};
+
+enum cache_bits { /* cache_item.bits */
 	CACHE_LINKED = 1 << 0, /* in the index and on a list */
 	CACHE_LIST_0 = 1 << 1, /* enum cache_list, two bits */
 	CACHE_LIST_1 = 1 << 2,
@@ -59,7 +70,7 @@ enum cache_bits { /* cache_item.bits; 6 bits above count the holders */
 	CACHE_STALE = 1 << 7, /* the caller's, like the next two */
 	CACHE_TOKEN_SENT = 1 << 8,
 	CACHE_KEY_BINARY = 1 << 9,
-	CACHE_HOLD_ONE = 1 << 10,
+	CACHE_ITEM = 1 << 10, /* set in every item */
 };
 
 /* As it lies in memory; then client flags if CACHE_FLAGS, the handle of the first
@@ -77,6 +88,7 @@ struct cache_item {
 	u32 touched; /* second */
 	u32 unique_low; /* number of this version, for compare and swap */
 	u32 unique_high;
+	u16 holds; /* how often it is held */
 	u8 data[];
 };
 
@@ -86,7 +98,8 @@ struct cache_stats {
 	u64 evictions;
 	u64 evicted_unfetched;
 	u64 evicted_active;
-	u64 expired; /* found expired or flushed when asked for */
+	u64 expired; /* found expired when asked for */
+	u64 flushed; /* found flushed when asked for */
 	u64 reclaimed; /* found so when memory was needed */
 	u64 crawled; /* slots looked at by the crawler */
 	u64 crawler_reclaimed;
@@ -126,6 +139,7 @@ struct cache_class {
 	u64 moves_within;
 	u64 out_of_memory;
 	u64 hits[CACHE_LISTS];
+	u64 commands[CACHE_COMMANDS]; /* counted by who executes them */
 	u32 evicted_age; /* of the last one evicted, seconds */
 };
 
@@ -250,7 +264,7 @@ bool cache_hold(struct cache *c, u32 handle);
 void cache_release(struct cache *c, u32 handle);
 static inline bool cache_held(const struct cache_item *it)
 {
-	return it->bits >= CACHE_HOLD_ONE;
+	return it->holds != 0;
 }
 
 /* The bytes of the value from @at on that lie together: their address, and how

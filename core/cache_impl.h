@@ -10,7 +10,7 @@ enum {
 	CACHE_SLOT_MAX = CACHE_PAGE_BYTES / 4,
 	CACHE_SLOT_MIN = 40,
 	CACHE_SEGMENT_HEADS = CACHE_PAGE_BYTES / 4,
-	CACHE_HEADER = 36, /* bytes of struct cache_item */
+	CACHE_HEADER = offsetof(struct cache_item, data),
 	CACHE_PART_HEADER = 16,
 	CACHE_PART_ROOM = CACHE_SLOT_MAX - CACHE_PART_HEADER,
 	/* Items of a list that are looked at before giving up. */
@@ -19,7 +19,7 @@ enum {
 
 enum cache_slot { /* first field of a slot says what is in it */
 	CACHE_SLOT_FREE = 0,
-	CACHE_SLOT_PART = 1 << 15 | 1 << 1 | 1 << 2, /* no item has list 3 */
+	CACHE_SLOT_PART = 1 << 15,
 };
 
 /* More of the value of the item @owner. */
@@ -61,7 +61,7 @@ static inline u8 *first_part(struct cache_item *it)
 
 static inline bool slot_is_item(u16 bits)
 {
-	return bits != CACHE_SLOT_FREE && bits != CACHE_SLOT_PART;
+	return bits & CACHE_ITEM;
 }
 
 /* Bytes of the item's header, key and value, and what it takes in front. */

@@ -10,7 +10,7 @@
  */
 #include "cache_impl.h"
 
-enum page_state { PAGE_NONE, PAGE_CLASS, PAGE_EMPTY, PAGE_LEAVING };
+enum page_state { ENTRY_FREE, ENTRY_CLASS, ENTRY_EMPTY, ENTRY_LEAVING };
 
 static void make_classes(struct cache *c)
 {
@@ -74,7 +74,7 @@ u8 *page_take(struct cache *c)
 		c->empty_count--;
 		memory = p->memory;
 		p->memory = NULL;
-		p->state = PAGE_NONE;
+		p->state = ENTRY_FREE;
 		p->next = c->entry_free;
 		c->entry_free = entry;
 		return memory;
@@ -156,7 +156,7 @@ static bool page_add(struct cache *c, u32 k)
 	memset(p, 0, sizeof(*p));
 	p->memory = memory;
 	p->class = (u8)k;
-	p->state = PAGE_CLASS;
+	p->state = ENTRY_CLASS;
 	list_add(c, page, true);
 	c->classes[k].pages++;
 	return true;
@@ -166,10 +166,10 @@ static void page_is_empty(struct cache *c, u32 page)
 {
 	struct cache_page *p = &c->pages[page];
 
-	if (p->state == PAGE_CLASS)
+	if (p->state == ENTRY_CLASS)
 		list_remove(c, page);
 	c->classes[p->class].pages--;
-	p->state = PAGE_EMPTY;
+	p->state = ENTRY_EMPTY;
 	p->next = c->empty;
 	c->empty = page;
 	c->empty_count++;
@@ -218,7 +218,7 @@ void slot_give(struct cache *c, u32 handle, u32 k)
 	v->next = p->free;
 	p->free = (u16)(((handle & 8191) << 3) / class->slot_bytes + 1);
 	p->used--;
-	if (p->state != PAGE_CLASS)
+	if (p->state != ENTRY_CLASS)
 		return;
 	if (!p->used) {
 		page_is_empty(c, page_of(handle));
@@ -350,7 +350,7 @@ bool page_reclaim(struct cache *c, u32 k)
 	if (!page)
 		return false;
 	list_remove(c, page);
-	p->state = PAGE_LEAVING;
+	p->state = ENTRY_LEAVING;
 	/* The coldest make room in the other pages, as many as stay. */
 	vacant = (class->pages - 1) * class->slots_per_page -
 		 (class->slots_used - p->used);

@@ -1,0 +1,418 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The memcached protocol's frame: cuts a receive buffer into commands, gathers
+ * their replies, and carries a connection over the ends of buffers. A command
+ * line that is not whole stays with the caller; everything longer is consumed as
+ * it comes: keys of a get, a value to store, a value to send, an answer of stats.
+ */
+#include "memcached_impl.h"
+
+struct shard shard_enter_hash(const struct run *x, u64 hash)
+{
+	struct memcached *m = x->m;
+	u32 number = (u32)(hash >> 56) & (m->shard_count - 1);
+
+	if (m->lock)
+		m->lock(m->arg, number);
+	return (struct shard){ .s = &m->shards[number],
+			       .cache = &m->shards[number].cache,
+			       .hash = hash,
+			       .number = number };
+}
+
+struct shard shard_enter(const struct run *x, const void *key, u32 len)
+{
+	/* All shards have the seed of the first. */
+	return shard_enter_hash(x, cache_hash(&x->m->shards[0].cache, key,
+					      len));
+}
+
+void shard_leave(const struct run *x, const struct shard *s)
+{
+	if (x->m->unlock)
+		x->m->unlock(x->m->arg, s->number);
+}
+
+void memcached_set_time(struct memcached *m, u32 now)
+{
+	u32 i;
+
+	m->now = now;
+	for (i = 0; i < m->shard_count; i++) {
+		if (m->lock)
+			m->lock(m->arg, i);
+		cache_set_time(&m->shards[i].cache, now);
+		if (m->unlock)
+			m->unlock(m->arg, i);
+	}
+}
+
+u8 *reply_text(struct run *x, u32 len)
+{
+	struct memcached_reply *r = x->r;
+	u8 *at = r->text + r->used;
+	struct memcached_vec *last = r->count ? &r->vec[r->count - 1] : NULL;
+
+	if (last && (const u8 *)last->base + last->len == at) {
+		last->len += len;
+	} else {
+		r->vec[r->count].base = at;
+		r->vec[r->count].len = len;
+		r->count++;
+	}
+	r->used += len;
+	r->bytes += len;
+	return at;
+}
+
+void reply_bytes(struct run *x, const void *data, u32 len)
+{
+	memcpy(reply_text(x, len), data, len);
+}
+
+void reply_string(struct run *x, const char *s)
+{
+	reply_bytes(x, s, (u32)strlen(s));
+}
+
+void reply_u64(struct run *x, u64 v)
+{
+	u8 digits[20];
+
+	reply_bytes(x, digits, number_print(v, digits));
+}
+
+void say(struct run *x, const char *s)
+{
+	if (x->c->noreply)
+		return;
+	reply_string(x, s);
+	reply_bytes(x, "\r\n", 2);
+}
+
+void say_error(struct run *x, const char *s)
+{
+	x->c->noreply = false;
+	say(x, s);
+}
+
+/* Room for @bytes of text and @vecs vectors beside what a command needs. */
+static bool has_room(const struct memcached_reply *r, u32 bytes, u32 vecs)
+{
+	return r->used + bytes + RESERVE_BYTES <= MEMCACHED_TEXT_BYTES &&
+	       r->count + vecs + RESERVE_VECS <= MEMCACHED_VECS &&
+	       r->bytes < MEMCACHED_PASS_BYTES;
+}
+
+u32 find_to_send(const struct shard *s, struct token key)
+{
+	u32 item = cache_find(s->cache, key.text, key.len, s->hash);
+
+	if (item && cache_at(s->cache, item)->holds == CACHE_HOLDS_MAX)
+		return 0;
+	return item;
+}
+
+/* Every hold comes with a vector, so there is room for it. */
+static void hold_for_reply(struct run *x, const struct shard *s, u32 item)
+{
+	struct memcached_reply *r = x->r;
+
+	cache_hold(s->cache, item);
+	r->holds[r->held].shard = s->number;
+	r->holds[r->held].item = item;
+	r->held++;
+}
+
+/* Vectors over the value's bytes from @at on; how many bytes they did not take. */
+static u32 add_value(struct run *x, const struct cache *c, u32 item, u32 at,
+		     u32 left)
+{
+	struct memcached_reply *r = x->r;
+
+	while (left && has_room(r, 0, 1)) {
+		u32 len;
+
+		r->vec[r->count].base = cache_value(c, item, at, &len);
+		if (len > left)
+			len = left;
+		r->vec[r->count].len = len;
+		r->bytes += len;
+		r->count++;
+		at += len;
+		left -= len;
+	}
+	return left;
+}
+
+static void copy_value(struct run *x, const struct shard *s, u32 item, u32 len)
+{
+	cache_read(s->cache, item, 0, reply_text(x, len), len);
+}
+
+void reply_value(struct run *x, const struct shard *s, u32 item,
+		 const char *after, enum memcached_state next)
+{
+	struct memcached_conn *c = x->c;
+	u32 len = cache_at(s->cache, item)->value_len;
+	u32 left = 0;
+
+	if (len <= MEMCACHED_COPY_MAX) {
+		if (len)
+			copy_value(x, s, item, len);
+	} else {
+		hold_for_reply(x, s, item);
+		left = add_value(x, s->cache, item, 0, len);
+	}
+	if (!left) {
+		reply_string(x, after);
+		return;
+	}
+	/* The reply's hold becomes the connection's. */
+	x->r->held--;
+	c->state = MEMCACHED_SENDING;
+	c->after = (u8)next;
+	c->item = item;
+	c->hash = s->hash;
+	c->left = left;
+	c->tail[0] = *after != '\0';
+}
+
+/* Goes on with a long value; false when the reply is full. */
+static bool send_more(struct run *x)
+{
+	struct memcached_conn *c = x->c;
+	struct shard s = shard_enter_hash(x, c->hash);
+	u32 len = cache_at(s.cache, c->item)->value_len;
+
+	c->left = add_value(x, s.cache, c->item, len - c->left, c->left);
+	if (!c->left) {
+		/* The connection's hold becomes the reply's. */
+		x->r->holds[x->r->held].shard = s.number;
+		x->r->holds[x->r->held].item = c->item;
+		x->r->held++;
+		c->item = 0;
+		c->state = c->after;
+		if (c->tail[0])
+			reply_string(x, "\r\n");
+	}
+	shard_leave(x, &s);
+	return c->state != MEMCACHED_SENDING;
+}
+
+void swallow(struct run *x, u64 len)
+{
+	x->c->left = (u32)len;
+	x->c->state = MEMCACHED_SWALLOW;
+}
+
+static bool swallow_more(struct run *x)
+{
+	size_t n = (size_t)(x->end - x->pos);
+
+	if (n > x->c->left)
+		n = x->c->left;
+	x->pos += n;
+	x->c->left -= (u32)n;
+	if (!x->c->left)
+		x->c->state = MEMCACHED_COMMAND;
+	return !x->c->left;
+}
+
+static bool line_more(struct run *x)
+{
+	const u8 *end = memchr(x->pos, '\n', (size_t)(x->end - x->pos));
+
+	x->pos = end ? end + 1 : x->end;
+	if (end)
+		x->c->state = MEMCACHED_COMMAND;
+	return end != NULL;
+}
+
+static void value_is_whole(struct run *x, struct shard *s)
+{
+	struct memcached_conn *c = x->c;
+	u32 item = c->item;
+	enum store_result result;
+
+	c->item = 0;
+	c->state = MEMCACHED_COMMAND;
+	if (c->tail[0] != '\r' || c->tail[1] != '\n') {
+		cache_release(s->cache, item);
+		if (c->command & COMMAND_META)
+			c->noreply = false;
+		say(x, "CLIENT_ERROR bad data chunk");
+		return;
+	}
+	c->item = item;
+	result = store_finish(x, s);
+	c->item = 0;
+	if (c->command & COMMAND_META)
+		meta_stored(x, s, item, result);
+	else if (c->command & COMMAND_BINARY)
+		binary_stored(x, result);
+	else
+		classic_stored(x, result);
+	cache_release(s->cache, item);
+}
+
+/* left counts the value's bytes and, but for binary, the end of its line. */
+static bool value_more(struct run *x)
+{
+	struct memcached_conn *c = x->c;
+	struct shard s = shard_enter_hash(x, c->hash);
+	u32 len = cache_at(s.cache, c->item)->value_len;
+	u32 tail = c->command & COMMAND_BINARY ? 0 : 2;
+	u32 at = len + tail - c->left;
+	u32 have = (u32)(x->end - x->pos > c->left ? c->left :
+						     x->end - x->pos);
+	u32 here = at < len ? len - at : 0;
+	bool whole;
+
+	if (here > have)
+		here = have;
+	cache_write(s.cache, c->item, at, x->pos, here);
+	c->left -= have;
+	for (; here < have; here++)
+		c->tail[at + here - len] = x->pos[here];
+	x->pos += have;
+	whole = !c->left;
+	if (whole)
+		value_is_whole(x, &s);
+	shard_leave(x, &s);
+	return whole;
+}
+
+static bool starts_get(const u8 *p, const u8 *end)
+{
+	u32 spaces = 0;
+
+	while (p < end && *p == ' ' && spaces <= 100) {
+		p++;
+		spaces++;
+	}
+	return spaces <= 100 && end - p >= 5 &&
+	       (!memcmp(p, "get ", 4) || !memcmp(p, "gets ", 5));
+}
+
+/* A line without an end: only the keys of a get may be that long. */
+static bool long_line(struct run *x)
+{
+	struct memcached_conn *c = x->c;
+
+	if (x->end - x->pos <= MEMCACHED_LINE_MAX)
+		return false;
+	if (!starts_get(x->pos, x->end)) {
+		c->state = MEMCACHED_CLOSING;
+		return false;
+	}
+	while (*x->pos == ' ')
+		x->pos++;
+	c->command = COMMAND_GET | (x->pos[3] == 's' ? COMMAND_CAS : 0);
+	x->pos += x->pos[3] == 's' ? 5 : 4;
+	c->state = MEMCACHED_KEYS;
+	return true;
+}
+
+static bool text_line(struct run *x)
+{
+	const u8 *start = x->pos;
+	const u8 *newline = memchr(start, '\n', (size_t)(x->end - start));
+	const u8 *end = newline;
+	const u8 *nul;
+
+	if (!newline)
+		return long_line(x);
+	if (end - start > 1 && end[-1] == '\r')
+		end--;
+	/* To memcached the line is a string. */
+	nul = memchr(start, '\0', (size_t)(end - start));
+	if (nul)
+		end = nul;
+	x->pos = newline + 1;
+	text_command(x, start, (u32)(end - start));
+	return true;
+}
+
+static bool command(struct run *x)
+{
+	struct memcached_conn *c = x->c;
+
+	c->noreply = false;
+	if (!c->begun) {
+		c->begun = true;
+		c->binary = *x->pos == 0x80;
+	}
+	return c->binary ? binary_command(x) : text_line(x);
+}
+
+/* One step; false when it needs more bytes or the reply is full. */
+static bool step(struct run *x)
+{
+	bool bytes = x->pos < x->end;
+
+	switch (x->c->state) {
+	case MEMCACHED_COMMAND:
+		return bytes && command(x);
+	case MEMCACHED_KEYS:
+		return bytes && text_keys(x);
+	case MEMCACHED_VALUE:
+		return (bytes || !x->c->left) && value_more(x);
+	case MEMCACHED_SENDING:
+		return send_more(x);
+	case MEMCACHED_SWALLOW:
+		return (bytes || !x->c->left) && swallow_more(x);
+	case MEMCACHED_LINE:
+		return bytes && line_more(x);
+	case MEMCACHED_STATS:
+		return stats_more(x);
+	default:
+		return false;
+	}
+}
+
+size_t memcached_run(struct memcached *m, struct memcached_conn *c,
+		     const u8 *in, size_t len, struct memcached_reply *r)
+{
+	struct run x = { .m = m, .c = c, .r = r, .pos = in, .end = in + len };
+
+	while (has_room(r, 0, 0))
+		if (!step(&x))
+			break;
+	r->full = !has_room(r, 0, 0);
+	return (size_t)(x.pos - in);
+}
+
+void memcached_sent(struct memcached *m, struct memcached_reply *r)
+{
+	u32 i;
+
+	for (i = 0; i < r->held; i++) {
+		u32 n = r->holds[i].shard;
+
+		if (m->lock)
+			m->lock(m->arg, n);
+		cache_release(&m->shards[n].cache, r->holds[i].item);
+		if (m->unlock)
+			m->unlock(m->arg, n);
+	}
+	r->count = 0;
+	r->bytes = 0;
+	r->used = 0;
+	r->held = 0;
+	r->full = false;
+}
+
+void memcached_leave(struct memcached *m, struct memcached_conn *c)
+{
+	struct run x = { .m = m, .c = c };
+	struct shard s;
+
+	if (!c->item)
+		return;
+	s = shard_enter_hash(&x, c->hash);
+	cache_release(s.cache, c->item);
+	shard_leave(&x, &s);
+	c->item = 0;
+	c->state = MEMCACHED_CLOSING;
+}

@@ -1,0 +1,866 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The meta commands mg, ms, md, ma, mn and me with their flags. Where memcached
+ * 1.6.18 is odd (which answers q leaves out, what T does to a number that had to
+ * move), so is this: clients were written against it.
+ */
+#include "memcached_impl.h"
+
+static const char bad_format[] = "CLIENT_ERROR bad command line format";
+static const char bad_token[] = "CLIENT_ERROR bad token in command line format";
+static const char long_opaque[] = "CLIENT_ERROR opaque token too long";
+static const char many_options[] = "CLIENT_ERROR options flags too long";
+static const char bad_flags[] = "CLIENT_ERROR invalid or duplicate flag";
+
+struct meta {
+	const struct token *flags;
+	u32 count; /* of flags */
+	struct token key; /* decoded */
+	const char *error;
+	bool own_bump; /* answers tell of the time before this fetch */
+	bool vivify;
+	bool no_update;
+	bool value;
+	bool stale;
+	bool has_unique;
+	bool new_ttl;
+	bool key_binary;
+	u8 mode;
+	u32 expires;
+	u32 vivify_expires;
+	u32 recache;
+	u32 client_flags;
+	u64 unique;
+	u64 delta;
+	u64 initial;
+	u8 decoded[CACHE_KEY_MAX + 2];
+};
+
+static bool read_time(struct run *x, struct token rest, u32 *out,
+		      struct meta *f)
+{
+	s32 t;
+
+	if (!number_s32(rest, &t)) {
+		f->error = bad_token;
+		return false;
+	}
+	*out = time_of_text(x->m, t);
+	return true;
+}
+
+static bool decode_key(struct meta *f)
+{
+	u32 len = base64_decode(f->key.text, f->key.len, f->decoded);
+
+	f->key_binary = true;
+	f->key.text = f->decoded;
+	f->key.len = len;
+	if (!len)
+		f->error = "CLIENT_ERROR error decoding key";
+	return len != 0;
+}
+
+/* One flag that has a value to be read; false with f->error. */
+static bool read_flag(struct run *x, struct meta *f, struct token t)
+{
+	struct token rest = { t.text + 1, t.len - 1 };
+
+	switch (t.text[0]) {
+	case 'b':
+		return decode_key(f);
+	case 'N':
+		f->own_bump = true;
+		f->vivify = true;
+		return read_time(x, rest, &f->vivify_expires, f);
+	case 'T':
+		f->own_bump = true;
+		f->new_ttl = read_time(x, rest, &f->expires, f);
+		return f->new_ttl;
+	case 'R':
+		f->own_bump = true;
+		return read_time(x, rest, &f->recache, f);
+	case 'F':
+		return number_u32(rest, &f->client_flags);
+	case 'C':
+		f->has_unique = number_u64(rest, &f->unique);
+		if (!f->has_unique)
+			f->error = bad_token;
+		return f->has_unique;
+	case 'M':
+		if (t.len == 2)
+			f->mode = t.text[1];
+		else
+			f->error = "CLIENT_ERROR incorrect length for M token";
+		return t.len == 2;
+	case 'J':
+		if (number_u64(rest, &f->initial))
+			return true;
+		f->error = "CLIENT_ERROR invalid numeric initial value";
+		return false;
+	default: /* D */
+		if (number_u64(rest, &f->delta))
+			return true;
+		f->error = "CLIENT_ERROR invalid numeric delta value";
+		return false;
+	}
+}
+
+/* All flags are looked at, the last error counts, but that of a flag unknown or
+ * given twice, which ends it.
+ */
+static bool read_flags(struct run *x, struct meta *f, bool *noreply)
+{
+	u64 seen[2] = { 0, 0 };
+	bool good = true;
+	u32 i;
+
+	for (i = 0; i < f->count; i++) {
+		struct token t = f->flags[i];
+		u8 o = t.text[0];
+
+		if (o >= 127 || seen[o >> 6] & 1ULL << (o & 63)) {
+			f->error = "CLIENT_ERROR duplicate flag";
+			return false;
+		}
+		seen[o >> 6] |= 1ULL << (o & 63);
+		switch (o) {
+		case 'l':
+		case 'h':
+			f->own_bump = true;
+			break;
+		case 'O':
+		case 'P':
+		case 'L':
+		case 'k':
+		case 's':
+		case 't':
+		case 'c':
+		case 'f':
+			break;
+		case 'v':
+			f->value = true;
+			break;
+		case 'u':
+			f->no_update = true;
+			break;
+		case 'q':
+			*noreply = true;
+			break;
+		case 'I':
+			f->stale = true;
+			break;
+		case 'b':
+		case 'N':
+		case 'T':
+		case 'R':
+		case 'F':
+		case 'C':
+		case 'M':
+		case 'J':
+		case 'D':
+			good = read_flag(x, f, t) && good;
+			break;
+		default:
+			f->error = "CLIENT_ERROR invalid flag";
+			return false;
+		}
+	}
+	return good;
+}
+
+static void meta_start(struct meta *f, const struct token *t, u32 count,
+		       u32 first)
+{
+	memset(f, 0, offsetof(struct meta, decoded));
+	f->error = bad_format;
+	f->key = t[1];
+	f->flags = t + first;
+	f->count = count - 1 - first;
+}
+
+/* A line being written at the end of the reply's text, where there is room. */
+static u8 *line_start(struct run *x)
+{
+	return x->r->text + x->r->used;
+}
+
+static void line_end(struct run *x, u8 *p)
+{
+	*p++ = '\r';
+	*p++ = '\n';
+	reply_text(x, (u32)(p - line_start(x)));
+}
+
+static u8 *put_flag(u8 *p, u8 flag)
+{
+	*p++ = ' ';
+	*p++ = flag;
+	return p;
+}
+
+static u8 *put_number(u8 *p, u8 flag, u64 v)
+{
+	p = put_flag(p, flag);
+	return p + number_print(v, p);
+}
+
+static u8 *put_key(u8 *p, const u8 *key, u32 len, bool binary)
+{
+	p = put_flag(p, 'k');
+	if (!binary) {
+		memcpy(p, key, len);
+		return p + len;
+	}
+	p += base64_encode(key, len, p);
+	return put_flag(p, 'b');
+}
+
+/* NULL when it is too long. */
+static u8 *put_opaque(u8 *p, struct token t)
+{
+	if (t.len > MEMCACHED_OPAQUE_MAX)
+		return NULL;
+	*p++ = ' ';
+	memcpy(p, t.text, t.len);
+	return p + t.len;
+}
+
+/* O and k of an answer that has no item. NULL when O is too long. */
+static u8 *put_echo(u8 *p, const struct meta *f)
+{
+	u32 i;
+
+	for (i = 0; p && i < f->count; i++) {
+		if (f->flags[i].text[0] == 'O')
+			p = put_opaque(p, f->flags[i]);
+		else if (f->flags[i].text[0] == 'k')
+			p = put_key(p, f->key.text, f->key.len, f->key_binary);
+	}
+	return p;
+}
+
+static u8 *put_ttl(u8 *p, const struct run *x, u32 expires)
+{
+	if (expires)
+		return put_number(p, 't', expires - x->m->now);
+	memcpy(p, " t-1", 4);
+	return p + 4;
+}
+
+struct fetch {
+	u32 item;
+	bool created;
+	bool won;
+};
+
+static u8 *get_flag(struct run *x, u8 *p, const struct meta *f,
+		    struct cache_item *it, struct fetch *g, struct token t)
+{
+	switch (t.text[0]) {
+	case 'T':
+		it->expires = f->expires;
+		return p;
+	case 'N':
+		if (g->created) {
+			it->expires = f->vivify_expires;
+			g->won = true;
+		}
+		return p;
+	case 'R':
+		if (!(it->bits & CACHE_TOKEN_SENT) && !g->created &&
+		    it->expires && it->expires < f->recache)
+			g->won = true;
+		return p;
+	case 's':
+		return put_number(p, 's', it->value_len);
+	case 't':
+		return put_ttl(p, x, it->expires);
+	case 'c':
+		return put_number(p, 'c', cache_unique(it));
+	case 'f':
+		return put_number(p, 'f', cache_client_flags(it));
+	case 'l':
+		return put_number(p, 'l', x->m->now - it->touched);
+	case 'h':
+		return put_number(p, 'h', it->bits & CACHE_FETCHED ? 1 : 0);
+	case 'O':
+		return put_opaque(p, t);
+	case 'k':
+		return put_key(p, cache_key(it), it->key_len,
+			       it->bits & CACHE_KEY_BINARY);
+	default:
+		return p;
+	}
+}
+
+/* Z, X and W: whether this client is to make the value anew. */
+static u8 *put_win(u8 *p, struct cache_item *it, struct fetch *g)
+{
+	if (it->bits & CACHE_TOKEN_SENT)
+		p = put_flag(p, 'Z');
+	if (it->bits & CACHE_STALE) {
+		p = put_flag(p, 'X');
+		if (!(it->bits & CACHE_TOKEN_SENT))
+			g->won = true;
+	}
+	if (g->won) {
+		p = put_flag(p, 'W');
+		it->bits |= CACHE_TOKEN_SENT;
+	}
+	return p;
+}
+
+static void get_hit(struct run *x, struct shard *s, const struct meta *f,
+		    struct fetch *g)
+{
+	struct cache_item *it = cache_at(s->cache, g->item);
+	u8 *p = line_start(x);
+	u32 i;
+
+	if (f->value) {
+		memcpy(p, "VA ", 3);
+		p += 3;
+		p += number_print(it->value_len, p);
+	} else {
+		memcpy(p, "HD", 2);
+		p += 2;
+	}
+	for (i = 0; i < f->count; i++) {
+		p = get_flag(x, p, f, it, g, f->flags[i]);
+		if (!p) {
+			say_error(x, long_opaque);
+			return;
+		}
+	}
+	line_end(x, put_win(p, it, g));
+	if (f->new_ttl) {
+		s->s->counts.touch_cmds++;
+		s->cache->classes[it->class].commands[CACHE_TOUCHES]++;
+	} else {
+		s->s->counts.get_cmds++;
+	}
+	if (f->value)
+		reply_value(x, s, g->item, "\r\n", MEMCACHED_COMMAND);
+	if (f->own_bump && !f->no_update)
+		cache_bump(s->cache, g->item);
+}
+
+static void get_miss(struct run *x, struct shard *s, const struct meta *f)
+{
+	u8 *p = line_start(x);
+
+	/* Only a T that met an item makes it a touch. */
+	s->s->counts.get_misses++;
+	s->s->counts.get_cmds++;
+	memcpy(p, "EN", 2);
+	p = put_echo(p + 2, f);
+	if (!p)
+		say_error(x, long_opaque);
+	else if (!x->c->noreply)
+		line_end(x, p);
+}
+
+static void meta_get(struct run *x, const struct token *t, u32 count)
+{
+	struct fetch g = { 0 };
+	struct meta f;
+	struct shard s;
+
+	meta_start(&f, t, count, 2);
+	if (f.key.len > CACHE_KEY_MAX) {
+		say_error(x, bad_format);
+		return;
+	}
+	if (count > META_TOKENS_MAX) {
+		say_error(x, "CLIENT_ERROR options flags are too long");
+		return;
+	}
+	if (!read_flags(x, &f, &x->c->noreply)) {
+		say_error(x, f.error);
+		return;
+	}
+	s = shard_enter(x, f.key.text, f.key.len);
+	g.item = find_to_send(&s, f.key);
+	if (g.item && !f.own_bump && !f.no_update)
+		cache_bump(s.cache, g.item);
+	if (!g.item && f.vivify) {
+		g.item = cache_alloc(s.cache, f.key.text, f.key.len, 0, 0, 0);
+		g.created = g.item != 0;
+		if (g.created) {
+			cache_link(s.cache, g.item, s.hash, 0);
+			cache_release(s.cache, g.item);
+		}
+	}
+	if (g.item)
+		get_hit(x, &s, &f, &g);
+	else
+		get_miss(x, &s, &f);
+	shard_leave(x, &s);
+}
+
+/* Flags that ms answers once the value is stored. False when O is too long. */
+static bool keep_echo(struct memcached_conn *c, const struct meta *f)
+{
+	bool fits = true;
+	u32 i;
+
+	c->echo_len = 0;
+	for (i = 0; i < f->count; i++) {
+		struct token t = f->flags[i];
+		u32 len = t.text[0] == 'O' ? t.len : 1;
+
+		if (!memchr("Okc", t.text[0], 3))
+			continue;
+		if (len > MEMCACHED_OPAQUE_MAX) {
+			fits = false;
+			continue;
+		}
+		c->echo[c->echo_len++] = ' ';
+		memcpy(c->echo + c->echo_len, t.text, len);
+		c->echo_len += (u8)len;
+	}
+	return fits;
+}
+
+static bool set_mode(struct meta *f, u8 *mode)
+{
+	switch (f->mode) {
+	case 0:
+	case 'S':
+		*mode = STORE_SET;
+		break;
+	case 'E':
+		*mode = STORE_ADD;
+		break;
+	case 'A':
+		*mode = STORE_APPEND;
+		break;
+	case 'P':
+		*mode = STORE_PREPEND;
+		break;
+	case 'R':
+		*mode = STORE_REPLACE;
+		break;
+	default:
+		f->error = "CLIENT_ERROR invalid mode for ms M token";
+		return false;
+	}
+	if (f->has_unique && (*mode == STORE_SET || *mode == STORE_REPLACE))
+		*mode = STORE_CAS;
+	return true;
+}
+
+/* NULL, or what to answer: then the value is swallowed. */
+static const char *set_begin(struct run *x, struct meta *f, u32 value_len)
+{
+	struct memcached_conn *c = x->c;
+	struct shard s;
+	const char *error = NULL;
+	bool echoes, fits;
+
+	if (!read_flags(x, f, &c->noreply))
+		return f->error;
+	echoes = keep_echo(c, f);
+	if (!echoes)
+		f->error = long_opaque;
+	if (!set_mode(f, &c->mode) || !echoes)
+		return f->error;
+	c->command = COMMAND_META |
+		     (f->stale && c->mode == STORE_CAS ? COMMAND_STALE : 0);
+	c->unique = f->unique;
+	c->left = value_len + 2;
+	s = shard_enter(x, f->key.text, f->key.len);
+	fits = size_ok(x->m, f->key.len, f->client_flags, value_len);
+	if (!fits || !store_begin(x, &s, f->key, f->client_flags, f->expires,
+				  value_len)) {
+		s.s->counts.store_too_large += !fits;
+		error = fits ? "SERVER_ERROR out of memory storing object" :
+			       "SERVER_ERROR object too large for cache";
+		store_forget(&s, f->key);
+	} else if (f->key_binary) {
+		cache_at(s.cache, c->item)->bits |= CACHE_KEY_BINARY;
+	}
+	shard_leave(x, &s);
+	return error;
+}
+
+static void meta_set(struct run *x, const struct token *t, u32 count)
+{
+	const char *error;
+	struct meta f;
+	s32 len;
+
+	if (t[1].len > CACHE_KEY_MAX || count == 3) {
+		say_error(x, bad_format);
+		return;
+	}
+	if (count > META_TOKENS_MAX) {
+		say_error(x, many_options);
+		return;
+	}
+	if (!number_s32(t[2], &len) || len < 0 || len > 0x7fffffff - 2) {
+		say_error(x, bad_format);
+		return;
+	}
+	meta_start(&f, t, count, 3);
+	error = set_begin(x, &f, (u32)len);
+	if (error) {
+		say_error(x, error);
+		swallow(x, (u64)len + 2);
+	}
+}
+
+void meta_stored(struct run *x, const struct shard *s, u32 item,
+		 enum store_result result)
+{
+	static const char *const codes[] = {
+		[STORED] = "HD",
+		[EXISTS] = "EX",
+		[NOT_FOUND] = "NF",
+		[NOT_STORED] = "NS",
+	};
+	struct memcached_conn *c = x->c;
+	struct cache_item *it = cache_at(s->cache, item);
+	const u8 *e = c->echo, *end = c->echo + c->echo_len;
+	u8 *p = line_start(x);
+
+	if (result == STORED && c->noreply)
+		return;
+	memcpy(p, codes[result], 2);
+	p += 2;
+	while (e < end) {
+		const u8 *next = e + 1;
+
+		while (next < end && *next != ' ')
+			next++;
+		if (e[1] == 'O') {
+			memcpy(p, e, (size_t)(next - e));
+			p += next - e;
+		} else if (e[1] == 'k') {
+			p = put_key(p, cache_key(it), it->key_len,
+				    it->bits & CACHE_KEY_BINARY);
+		} else {
+			p = put_number(p, 'c', result == STORED ? c->unique :
+								  0);
+		}
+		e = next;
+	}
+	line_end(x, p);
+}
+
+/* Deletes, or marks stale; gives the code to answer. */
+static const char *delete_item(struct run *x, struct shard *s,
+			       const struct meta *f)
+{
+	u32 item = cache_find(s->cache, f->key.text, f->key.len, s->hash);
+	struct cache_item *it;
+
+	if (!item) {
+		s->s->counts.delete_misses++;
+		return "NF";
+	}
+	it = cache_at(s->cache, item);
+	if (f->has_unique && cache_unique(it) != f->unique) {
+		s->s->counts.delete_misses++;
+		return "EX";
+	}
+	if (f->stale) {
+		if (f->new_ttl)
+			it->expires = f->expires;
+		it->bits |= CACHE_STALE;
+		it->bits &= (u16)~CACHE_TOKEN_SENT;
+		cache_set_unique(it, cache_next_unique(s->cache));
+		return "HD";
+	}
+	s->cache->classes[it->class].commands[CACHE_DELETES]++;
+	cache_unlink(s->cache, item, s->hash);
+	return "HD";
+}
+
+static void meta_delete(struct run *x, const struct token *t, u32 count)
+{
+	u8 *start = line_start(x), *p;
+	const char *code;
+	struct meta f;
+	struct shard s;
+
+	meta_start(&f, t, count, 2);
+	if (f.key.len > CACHE_KEY_MAX || count > META_TOKENS_MAX) {
+		say(x, f.key.len > CACHE_KEY_MAX ? bad_format : many_options);
+		return;
+	}
+	if (!read_flags(x, &f, &x->c->noreply)) {
+		say_error(x, bad_flags);
+		return;
+	}
+	p = put_echo(start + 2, &f);
+	if (!p) {
+		say_error(x, long_opaque);
+		return;
+	}
+	s = shard_enter(x, f.key.text, f.key.len);
+	code = delete_item(x, &s, &f);
+	shard_leave(x, &s);
+	memcpy(start, code, 2);
+	if (!(x->c->noreply && code[0] == 'H'))
+		line_end(x, p);
+}
+
+struct counting {
+	struct delta d;
+	bool created;
+	/* Of the item, or of the one it took the place of: what T and N set of
+	 * that is lost.
+	 */
+	u32 expires;
+	struct cache_item *it;
+};
+
+static u8 *delta_flags(struct run *x, u8 *p, const struct meta *f,
+		       struct counting *n)
+{
+	u32 i;
+
+	for (i = 0; p && i < f->count; i++) {
+		switch (f->flags[i].text[0]) {
+		case 'c':
+			p = put_number(p, 'c', n->d.unique);
+			break;
+		case 't':
+			p = put_ttl(p, x, n->expires);
+			break;
+		case 'T':
+			n->expires = f->expires;
+			break;
+		case 'N':
+			if (n->created)
+				n->expires = f->vivify_expires;
+			break;
+		case 'O':
+			p = put_opaque(p, f->flags[i]);
+			break;
+		case 'k':
+			p = put_key(p, f->key.text, f->key.len, f->key_binary);
+			break;
+		}
+		if (!n->d.replaced)
+			n->it->expires = n->expires;
+	}
+	return p;
+}
+
+static void delta_done(struct run *x, struct shard *s, const struct meta *f,
+		       struct counting *n, bool quiet)
+{
+	u8 digits[20], *p = line_start(x);
+	u32 len = number_print(n->d.value, digits);
+
+	n->it = cache_at(s->cache, n->d.item);
+	n->expires = n->it->expires;
+	if (f->value) {
+		memcpy(p, "VA ", 3);
+		p += 3;
+		p += number_print(len, p);
+	} else {
+		memcpy(p, "HD", 2);
+		p += 2;
+	}
+	p = delta_flags(x, p, f, n);
+	if (!p) {
+		say_error(x, long_opaque);
+		return;
+	}
+	if (quiet)
+		return;
+	if (f->value) {
+		*p++ = '\r';
+		*p++ = '\n';
+		memcpy(p, digits, len);
+		p += len;
+	}
+	line_end(x, p);
+}
+
+static bool delta_create(struct shard *s, const struct meta *f,
+			 struct counting *n)
+{
+	u8 digits[20];
+	u32 len = number_print(f->initial, digits);
+	u32 item = cache_alloc(s->cache, f->key.text, f->key.len, 0, 0, len);
+
+	if (!item)
+		return false;
+	cache_write(s->cache, item, 0, digits, len);
+	cache_link(s->cache, item, s->hash, 0);
+	cache_release(s->cache, item);
+	n->created = true;
+	n->d.value = f->initial;
+	n->d.item = item;
+	n->d.unique = cache_unique(cache_at(s->cache, item));
+	return true;
+}
+
+static void delta_missed(struct run *x, struct shard *s, const struct meta *f,
+			 const char *code, bool increase)
+{
+	u8 *p = line_start(x);
+
+	if (code[0] == 'N' && increase)
+		s->s->counts.incr_misses++;
+	else if (code[0] == 'N')
+		s->s->counts.decr_misses++;
+	memcpy(p, code, 2);
+	p = put_echo(p + 2, f);
+	if (p)
+		line_end(x, p);
+	else
+		say_error(x, long_opaque);
+}
+
+static void delta_run(struct run *x, struct shard *s, const struct meta *f,
+		      struct counting *n)
+{
+	switch (store_delta(x, s, &n->d)) {
+	case DELTA_OK:
+		delta_done(x, s, f, n, x->c->noreply);
+		break;
+	case DELTA_NOT_NUMBER:
+		say_error(x, "CLIENT_ERROR cannot increment or decrement "
+			     "non-numeric value");
+		break;
+	case DELTA_NO_MEMORY:
+		say_error(x, "SERVER_ERROR out of memory");
+		break;
+	case DELTA_MISMATCH:
+		delta_missed(x, s, f, "EX", n->d.increase);
+		break;
+	case DELTA_NOT_FOUND:
+		if (!f->vivify)
+			delta_missed(x, s, f, "NF", n->d.increase);
+		else if (delta_create(s, f, n))
+			delta_done(x, s, f, n, false);
+		else
+			say_error(x, "SERVER_ERROR Out of memory allocating new "
+				     "item");
+	}
+}
+
+static void meta_delta(struct run *x, const struct token *t, u32 count)
+{
+	struct counting n = { .d = { .increase = true } };
+	struct meta f;
+	struct shard s;
+
+	meta_start(&f, t, count, 2);
+	f.delta = 1;
+	if (f.key.len > CACHE_KEY_MAX || count > META_TOKENS_MAX) {
+		say(x, f.key.len > CACHE_KEY_MAX ? bad_format : many_options);
+		return;
+	}
+	if (!read_flags(x, &f, &x->c->noreply)) {
+		say_error(x, bad_flags);
+		return;
+	}
+	if (f.mode && !memchr("I+D-", f.mode, 4)) {
+		say_error(x, "CLIENT_ERROR invalid mode for ma M token");
+		return;
+	}
+	n.d.increase = f.mode != 'D' && f.mode != '-';
+	n.d.key = f.key;
+	n.d.by = f.delta;
+	n.d.unique = f.unique;
+	s = shard_enter(x, f.key.text, f.key.len);
+	delta_run(x, &s, &f, &n);
+	shard_leave(x, &s);
+}
+
+static u8 *put_text(u8 *p, const char *s)
+{
+	size_t len = strlen(s);
+
+	memcpy(p, s, len);
+	return p + len;
+}
+
+static void describe_item(struct run *x, struct cache_item *it)
+{
+	u8 *p = put_text(line_start(x), "ME ");
+	u32 bytes = nominal_bytes(it->key_len, cache_client_flags(it),
+				  it->value_len);
+
+	if (it->bits & CACHE_KEY_BINARY) {
+		p += base64_encode(cache_key(it), it->key_len, p);
+	} else {
+		memcpy(p, cache_key(it), it->key_len);
+		p += it->key_len;
+	}
+	p = put_text(p, it->expires && it->expires != x->m->now ? " exp=-" :
+								  " exp=");
+	if (it->expires)
+		p += number_print(it->expires - x->m->now, p);
+	else
+		p = put_text(p - 1, "=-1");
+	p = put_text(p, " la=");
+	p += number_print(x->m->now - it->touched, p);
+	p = put_text(p, " cas=");
+	p += number_print(cache_unique(it), p);
+	p = put_text(p, it->bits & CACHE_FETCHED ? " fetch=yes cls=" :
+						   " fetch=no cls=");
+	p += number_print(nominal_class(bytes), p);
+	p = put_text(p, " size=");
+	p += number_print(bytes, p);
+	line_end(x, p);
+}
+
+static void meta_debug(struct run *x, const struct token *t, u32 count)
+{
+	struct meta f;
+	struct shard s;
+	u32 item;
+
+	meta_start(&f, t, count, 2);
+	if (count < 3 || f.key.len > CACHE_KEY_MAX ||
+	    (f.count && token_is(f.flags[0], "b") && !decode_key(&f))) {
+		say(x, bad_format);
+		return;
+	}
+	s = shard_enter(x, f.key.text, f.key.len);
+	item = cache_find(s.cache, f.key.text, f.key.len, s.hash);
+	s.s->counts.meta_cmds++;
+	if (item)
+		describe_item(x, cache_at(s.cache, item));
+	shard_leave(x, &s);
+	if (!item)
+		say(x, "EN");
+}
+
+bool meta_command(struct run *x, struct token *t, u32 count)
+{
+	static const struct {
+		u8 name;
+		void (*run)(struct run *x, const struct token *t, u32 count);
+	} commands[] = {
+		{ 'g', meta_get },
+		{ 's', meta_set },
+		{ 'd', meta_delete },
+		{ 'a', meta_delta },
+	};
+	u8 name = t[0].text[1];
+	u32 i;
+
+	if (name == 'n') {
+		say(x, "MN");
+		return true;
+	}
+	if (name == 'e') {
+		meta_debug(x, t, count);
+		return true;
+	}
+	for (i = 0; count >= 3 && i < ARRAY_SIZE(commands); i++)
+		if (commands[i].name == name) {
+			commands[i].run(x, t, count);
+			return true;
+		}
+	return false;
+}

@@ -1,0 +1,537 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* The classic text commands. */
+#include "memcached_impl.h"
+
+static const char bad_format[] = "CLIENT_ERROR bad command line format";
+static const char bad_exptime[] = "CLIENT_ERROR invalid exptime argument";
+
+/* As memcached's tokenizer: at most TOKENS_MAX - 1, the rest is dropped; the
+ * count includes the end, a token of no length.
+ */
+static u32 tokenize(const u8 *line, u32 len, struct token *t)
+{
+	const u8 *p = line, *end = line + len;
+	u32 n = 0;
+
+	while (n < TOKENS_MAX - 1) {
+		const u8 *start;
+
+		while (p < end && *p == ' ')
+			p++;
+		if (p == end)
+			break;
+		start = p;
+		while (p < end && *p != ' ')
+			p++;
+		t[n].text = start;
+		t[n].len = (u32)(p - start);
+		n++;
+	}
+	t[n].text = end;
+	t[n].len = 0;
+	return n + 1;
+}
+
+static void find_noreply(struct run *x, const struct token *t, u32 count)
+{
+	x->c->noreply = token_is(t[count - 2], "noreply");
+}
+
+/* A hit: "VALUE key flags length [number]", the value. */
+static void reply_hit(struct run *x, struct shard *s, u32 item)
+{
+	struct cache_item *it = cache_at(s->cache, item);
+	u8 line[8 + CACHE_KEY_MAX + 3 * 21 + 2];
+	u32 n = 6 + it->key_len;
+
+	memcpy(line, "VALUE ", 6);
+	memcpy(line + 6, cache_key(it), it->key_len);
+	line[n++] = ' ';
+	n += number_print(cache_client_flags(it), line + n);
+	line[n++] = ' ';
+	n += number_print(it->value_len, line + n);
+	if (x->c->command & COMMAND_CAS) {
+		line[n++] = ' ';
+		n += number_print(cache_unique(it), line + n);
+	}
+	line[n++] = '\r';
+	line[n++] = '\n';
+	reply_bytes(x, line, n);
+	reply_value(x, s, item, "\r\n", MEMCACHED_KEYS);
+}
+
+static void get_key(struct run *x, struct token key)
+{
+	struct shard s = shard_enter(x, key.text, key.len);
+	struct memcached_counts *counts = &s.s->counts;
+	u32 item = find_to_send(&s, key);
+	bool touch = x->c->command & COMMAND_TOUCH;
+
+	if (touch)
+		counts->touch_cmds++;
+	else
+		counts->get_cmds++;
+	if (item) {
+		struct cache_item *it = cache_at(s.cache, item);
+
+		if (touch) {
+			it->expires = x->c->expires;
+			s.cache->classes[it->class].commands[CACHE_TOUCHES]++;
+		}
+		cache_bump(s.cache, item);
+		reply_hit(x, &s, item);
+	} else if (touch) {
+		counts->touch_misses++;
+	} else {
+		counts->get_misses++;
+	}
+	shard_leave(x, &s);
+}
+
+bool text_keys(struct run *x)
+{
+	const u8 *p = x->pos, *start, *nul;
+	bool line_ends;
+
+	while (p < x->end && *p == ' ')
+		p++;
+	start = p;
+	while (p < x->end && *p != ' ' && *p != '\n')
+		p++;
+	line_ends = p < x->end && *p == '\n';
+	if (p == x->end || p - start > CACHE_KEY_MAX + line_ends) {
+		x->pos = start;
+		if (p - start <= CACHE_KEY_MAX + 1)
+			return false;
+		say(x, bad_format);
+		x->c->state = MEMCACHED_LINE;
+		return true;
+	}
+	nul = memchr(start, '\0', (size_t)(p - start));
+	if (nul == start) {
+		/* To memcached the line ends here. */
+		reply_string(x, "END\r\n");
+		x->c->state = MEMCACHED_LINE;
+		return true;
+	}
+	x->pos = nul ? nul : p + line_ends;
+	if (nul)
+		p = nul;
+	else if (line_ends && p > start && p[-1] == '\r')
+		p--;
+	if (p > start)
+		get_key(x, (struct token){ start, (u32)(p - start) });
+	if (!line_ends || nul)
+		return true;
+	if (x->c->state == MEMCACHED_SENDING) {
+		/* The end comes after the value: read this end once more. */
+		x->pos--;
+		return true;
+	}
+	reply_string(x, "END\r\n");
+	x->c->state = MEMCACHED_COMMAND;
+	return true;
+}
+
+/* The whole line is there: one key too long means no answer but an error. */
+static bool keys_fit(const u8 *p, const u8 *end)
+{
+	while (p < end) {
+		const u8 *start;
+
+		while (p < end && *p == ' ')
+			p++;
+		start = p;
+		while (p < end && *p != ' ')
+			p++;
+		if (p - start > CACHE_KEY_MAX)
+			return false;
+	}
+	return true;
+}
+
+static void get_command(struct run *x, const struct token *t, const u8 *end,
+			u32 command)
+{
+	const u8 *keys = t[1].text;
+	s32 exptime;
+
+	if (command & COMMAND_TOUCH) {
+		if (!number_s32(t[1], &exptime)) {
+			say(x, bad_exptime);
+			return;
+		}
+		x->c->expires = time_of_text(x->m, exptime);
+		keys += t[1].len;
+	}
+	if (!keys_fit(keys, end)) {
+		say(x, bad_format);
+		return;
+	}
+	/* The keys are read again from the buffer, as far as a reply goes. */
+	x->c->command = (u8)command;
+	x->c->state = MEMCACHED_KEYS;
+	x->pos = keys;
+}
+
+/* Words of a command that stores a value, from its flags on. */
+struct storing {
+	struct token key;
+	u32 flags;
+	s32 exptime;
+	s32 value_len;
+	u64 unique;
+};
+
+static bool read_storing(const struct token *t, bool cas, struct storing *w)
+{
+	w->key = t[1];
+	w->unique = 0;
+	return w->key.len <= CACHE_KEY_MAX && number_u32(t[2], &w->flags) &&
+	       number_s32(t[3], &w->exptime) &&
+	       number_s32(t[4], &w->value_len) &&
+	       (!cas || number_u64(t[5], &w->unique)) && w->value_len >= 0 &&
+	       w->value_len <= 0x7fffffff - 2;
+}
+
+static void store_command(struct run *x, const struct token *t, u32 count,
+			  enum store_mode mode)
+{
+	struct storing w;
+	struct shard s;
+	bool fits;
+
+	find_noreply(x, t, count);
+	if (!read_storing(t, mode == STORE_CAS, &w)) {
+		say(x, bad_format);
+		return;
+	}
+	s = shard_enter(x, w.key.text, w.key.len);
+	x->c->command = COMMAND_CLASSIC;
+	x->c->mode = (u8)mode;
+	x->c->unique = w.unique;
+	x->c->left = (u32)w.value_len + 2;
+	fits = size_ok(x->m, w.key.len, w.flags, (u64)w.value_len);
+	if (!fits || !store_begin(x, &s, w.key, w.flags,
+				  time_of_text(x->m, w.exptime),
+				  (u32)w.value_len)) {
+		s.s->counts.store_too_large += !fits;
+		say(x, fits ? "SERVER_ERROR out of memory storing object" :
+			      "SERVER_ERROR object too large for cache");
+		swallow(x, (u64)w.value_len + 2);
+		if (mode == STORE_SET)
+			store_forget(&s, w.key);
+	}
+	shard_leave(x, &s);
+}
+
+void classic_stored(struct run *x, enum store_result result)
+{
+	static const char *const names[] = {
+		[STORED] = "STORED",
+		[EXISTS] = "EXISTS",
+		[NOT_FOUND] = "NOT_FOUND",
+		[NOT_STORED] = "NOT_STORED",
+	};
+
+	say(x, names[result]);
+}
+
+static void touch_command(struct run *x, const struct token *t, u32 count)
+{
+	struct shard s;
+	s32 exptime;
+	u32 item;
+
+	find_noreply(x, t, count);
+	if (t[1].len > CACHE_KEY_MAX) {
+		say(x, bad_format);
+		return;
+	}
+	if (!number_s32(t[2], &exptime)) {
+		say(x, bad_exptime);
+		return;
+	}
+	s = shard_enter(x, t[1].text, t[1].len);
+	item = cache_find(s.cache, t[1].text, t[1].len, s.hash);
+	s.s->counts.touch_cmds++;
+	if (item) {
+		struct cache_item *it = cache_at(s.cache, item);
+
+		it->expires = time_of_text(x->m, exptime);
+		s.cache->classes[it->class].commands[CACHE_TOUCHES]++;
+		cache_bump(s.cache, item);
+	} else {
+		s.s->counts.touch_misses++;
+	}
+	shard_leave(x, &s);
+	say(x, item ? "TOUCHED" : "NOT_FOUND");
+}
+
+static void delta_missed(struct shard *s, bool increase)
+{
+	if (increase)
+		s->s->counts.incr_misses++;
+	else
+		s->s->counts.decr_misses++;
+}
+
+static void delta_command(struct run *x, const struct token *t, u32 count,
+			  bool increase)
+{
+	struct delta d = { .key = t[1], .increase = increase };
+	enum delta_result result;
+	u8 digits[21];
+	struct shard s;
+
+	find_noreply(x, t, count);
+	if (d.key.len > CACHE_KEY_MAX) {
+		say(x, bad_format);
+		return;
+	}
+	if (!number_u64(t[2], &d.by)) {
+		say(x, "CLIENT_ERROR invalid numeric delta argument");
+		return;
+	}
+	s = shard_enter(x, d.key.text, d.key.len);
+	result = store_delta(x, &s, &d);
+	if (result == DELTA_NOT_FOUND)
+		delta_missed(&s, increase);
+	shard_leave(x, &s);
+	switch (result) {
+	case DELTA_OK:
+		digits[number_print(d.value, digits)] = '\0';
+		say(x, (const char *)digits);
+		break;
+	case DELTA_NOT_NUMBER:
+		say(x, "CLIENT_ERROR cannot increment or decrement non-numeric "
+		       "value");
+		break;
+	case DELTA_NO_MEMORY:
+		say(x, "SERVER_ERROR out of memory");
+		break;
+	default:
+		say(x, "NOT_FOUND");
+	}
+}
+
+/* delete KEY [0] [noreply] */
+static bool delete_is_valid(struct run *x, const struct token *t, u32 count)
+{
+	bool zero;
+
+	if (count <= 3)
+		return true;
+	zero = token_is(t[2], "0");
+	find_noreply(x, t, count);
+	return (count == 4 && (zero || x->c->noreply)) ||
+	       (count == 5 && zero && x->c->noreply);
+}
+
+static void delete_command(struct run *x, const struct token *t, u32 count)
+{
+	struct shard s;
+	u32 item;
+
+	if (!delete_is_valid(x, t, count)) {
+		say(x, "CLIENT_ERROR bad command line format.  "
+		       "Usage: delete <key> [noreply]");
+		return;
+	}
+	if (t[1].len > CACHE_KEY_MAX) {
+		say(x, bad_format);
+		return;
+	}
+	s = shard_enter(x, t[1].text, t[1].len);
+	item = cache_find(s.cache, t[1].text, t[1].len, s.hash);
+	if (item) {
+		u32 k = cache_at(s.cache, item)->class;
+
+		s.cache->classes[k].commands[CACHE_DELETES]++;
+		cache_unlink(s.cache, item, s.hash);
+	} else {
+		s.s->counts.delete_misses++;
+	}
+	shard_leave(x, &s);
+	say(x, item ? "DELETED" : "NOT_FOUND");
+}
+
+static void flush_command(struct run *x, const struct token *t, u32 count)
+{
+	s32 exptime = 0;
+
+	find_noreply(x, t, count);
+	if (count != (x->c->noreply ? 3 : 2) && !number_s32(t[1], &exptime)) {
+		say(x, bad_exptime);
+		return;
+	}
+	store_flush(x, exptime);
+	say(x, "OK");
+}
+
+static void verbosity_command(struct run *x, const struct token *t, u32 count)
+{
+	u32 level;
+
+	find_noreply(x, t, count);
+	if (!number_u32(t[1], &level)) {
+		say(x, bad_format);
+		return;
+	}
+	x->m->verbosity = level > 2 ? 2 : level;
+	say(x, "OK");
+}
+
+/* Who runs the machine sets these, not who uses the cache. */
+static void memlimit_command(struct run *x, const struct token *t, u32 count)
+{
+	u32 megabytes;
+
+	find_noreply(x, t, count);
+	if (!number_u32(t[1], &megabytes))
+		say(x, "ERROR");
+	else if (megabytes < 8)
+		say(x, "MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m");
+	else
+		say(x, "MEMLIMIT_ADJUST_FAILED out of bounds or unable to "
+		       "adjust");
+}
+
+static void version_command(struct run *x)
+{
+	reply_string(x, "VERSION ");
+	say(x, x->m->version);
+}
+
+static void shutdown_command(struct run *x)
+{
+	say(x, "ERROR: shutdown not enabled");
+}
+
+static void other_command(struct run *x, const struct token *t, u32 count)
+{
+	struct token last = t[count - 2];
+
+	if (token_is(t[0], "flush_all") && count <= 4)
+		flush_command(x, t, count);
+	else if (token_is(t[0], "version"))
+		version_command(x);
+	else if (token_is(t[0], "quit"))
+		x->c->state = MEMCACHED_CLOSING;
+	else if (token_is(t[0], "verbosity") && (count == 3 || count == 4))
+		verbosity_command(x, t, count);
+	else if (token_is(t[0], "cache_memlimit") && (count == 3 || count == 4))
+		memlimit_command(x, t, count);
+	else if (token_is(t[0], "shutdown"))
+		shutdown_command(x);
+	else if (token_is(t[0], "watch"))
+		say(x, "CLIENT_ERROR watch commands not allowed");
+	else if (last.len >= 5 && !memcmp(last.text, "HTTP/", 5) &&
+		 !memchr("gsacidtfv", t[0].text[0], 9))
+		x->c->state = MEMCACHED_CLOSING;
+	else
+		say(x, "ERROR");
+}
+
+#define NAME(s) { (const u8 *)(s), sizeof(s) - 1 }
+
+static bool token_equals(struct token a, struct token b)
+{
+	return a.len == b.len && !memcmp(a.text, b.text, a.len);
+}
+
+static const struct {
+	struct token name;
+	u32 least, most; /* tokens, with the end */
+	enum store_mode mode;
+} storing[] = {
+	{ NAME("set"), 6, 7, STORE_SET },
+	{ NAME("add"), 6, 7, STORE_ADD },
+	{ NAME("replace"), 6, 7, STORE_REPLACE },
+	{ NAME("append"), 6, 7, STORE_APPEND },
+	{ NAME("prepend"), 6, 7, STORE_PREPEND },
+	{ NAME("cas"), 7, 8, STORE_CAS },
+};
+
+/* True when it was one of them. */
+static bool storing_command(struct run *x, const struct token *t, u32 count)
+{
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(storing); i++) {
+		if (!token_equals(t[0], storing[i].name))
+			continue;
+		if (count == storing[i].least || count == storing[i].most)
+			store_command(x, t, count, storing[i].mode);
+		else
+			say(x, "ERROR");
+		return true;
+	}
+	return false;
+}
+
+static bool getting_command(struct run *x, const struct token *t, u32 count,
+			    const u8 *end)
+{
+	static const struct {
+		struct token name;
+		u32 command;
+	} getting[] = {
+		{ NAME("get"), COMMAND_GET },
+		{ NAME("gets"), COMMAND_GET | COMMAND_CAS },
+		{ NAME("gat"), COMMAND_GET | COMMAND_TOUCH },
+		{ NAME("gats"), COMMAND_GET | COMMAND_TOUCH | COMMAND_CAS },
+		{ NAME("bget"), COMMAND_GET },
+	};
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(getting); i++) {
+		if (!token_equals(t[0], getting[i].name))
+			continue;
+		if (count < 3)
+			say(x, "ERROR");
+		else
+			get_command(x, t, end, getting[i].command);
+		return true;
+	}
+	return false;
+}
+
+static bool key_command(struct run *x, const struct token *t, u32 count)
+{
+	bool increase = token_is(t[0], "incr");
+
+	if (token_is(t[0], "delete") && count >= 3 && count <= 5)
+		delete_command(x, t, count);
+	else if ((increase || token_is(t[0], "decr")) &&
+		 (count == 4 || count == 5))
+		delta_command(x, t, count, increase);
+	else if (token_is(t[0], "touch") && (count == 4 || count == 5))
+		touch_command(x, t, count);
+	else
+		return false;
+	return true;
+}
+
+void text_command(struct run *x, const u8 *line, u32 len)
+{
+	struct token t[TOKENS_MAX];
+	u32 count = tokenize(line, len, t);
+
+	if (count < 2 || t[0].len < 2) {
+		say(x, "ERROR");
+		return;
+	}
+	if (t[0].text[0] == 'm' && t[0].len == 2) {
+		if (!meta_command(x, t, count))
+			say(x, "ERROR");
+		return;
+	}
+	if (getting_command(x, t, count, line + len) ||
+	    storing_command(x, t, count) || key_command(x, t, count))
+		return;
+	if (token_is(t[0], "stats"))
+		stats_begin(x, t, count);
+	else
+		other_command(x, t, count);
+}
