@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client.h"
 #include "stdfds.h"
@@ -64,11 +65,14 @@ int main(int argc, char **argv)
 		{ "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 },
 	};
+	static char buffer[16 << 10]; /* musl's own holds 1 KiB */
 	struct globals g = { 0 };
 	const struct verb *v;
 	int c;
 
 	stdfds_ensure();
+	setvbuf(stdout, buffer, isatty(STDOUT_FILENO) ? _IOLBF : _IOFBF,
+		sizeof(buffer));
 	while ((c = getopt_long(argc, argv, "+", longs, NULL)) != -1) {
 		switch (c) {
 		case 's':

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Accounts asked for in children; the contract is in account.h.
+ * Accounts asked of virgo-account; the contract is in account.h.
  *
- * A question is an entry in a list, keyed by name and calling node, or by uid. Its child writes one
- * struct answer, then the groups and strings, to a pipe; end of file makes the
- * answer valid. An answer that cannot be had in time counts as a refusal, unless
- * an older one is still good.
+ * A question is an entry in a list, keyed by name and calling node, or by uid. Its
+ * child becomes virgo-account, whose answer comes through a pipe; end of file makes
+ * it valid. An answer that cannot be had in time counts as a refusal, unless an
+ * older one is still good.
  */
 #include "account.h"
 
@@ -13,20 +13,17 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "where.h"
 
 enum {
 	ENTRIES_MAX = 256, /* the oldest unasked-for goes beyond */
 	NAME_BYTES = 256,
 	FROM_BYTES = 64,
 	ANSWER_BYTES_MAX = 1 << 20,
-};
-
-struct answer { /* first bytes from the child */
-	u32 uid, gid, group_count;
-	u32 name_len, home_len, shell_len; /* with NUL */
-	struct failure why; /* code 0: granted */
 };
 
 struct waiter {
@@ -57,61 +54,15 @@ struct entry {
 
 struct accounts {
 	struct loop *loop;
+	char program[4096]; /* virgo-account */
 	struct entry *entries; /* most recently used first */
 	u32 count;
 };
 
-/* --- in the child --- */
-
-static bool put(int fd, const void *data, size_t len)
-{
-	const u8 *p = data;
-
-	while (len) {
-		ssize_t n = write(fd, p, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		p += n;
-		len -= (size_t)n;
-	}
-	return true;
-}
-
-static void answer_child(const struct entry *e, int fd)
-	__attribute__((noreturn));
-static void answer_child(const struct entry *e, int fd)
-{
-	struct answer a = { 0 };
-	struct user *u = NULL;
-	int ret;
-
-	ret = e->by_uid ? user_find_uid(&u, e->uid, "run", &a.why) :
-			  user_find(&u, e->name, "run", &a.why);
-	if (!ret && !e->by_uid)
-		ret = user_account(u, e->pam, NULL, e->from, "run", &a.why);
-	if (ret)
-		_exit(!put(fd, &a, sizeof(a)));
-	a.uid = u->uid;
-	a.gid = u->gid;
-	a.group_count = (u32)u->group_count;
-	a.name_len = (u32)strlen(u->name) + 1;
-	a.home_len = (u32)strlen(u->home) + 1;
-	a.shell_len = (u32)strlen(u->shell) + 1;
-	_exit(!(put(fd, &a, sizeof(a)) &&
-		put(fd, u->groups, a.group_count * sizeof(*u->groups)) &&
-		put(fd, u->name, a.name_len) && put(fd, u->home, a.home_len) &&
-		put(fd, u->shell, a.shell_len)));
-}
-
-/* --- in virgo-spawn --- */
-
 /* Whether @data holds what its first bytes promise. */
 static bool answer_whole(const u8 *data, size_t len)
 {
-	const struct answer *a = (const void *)data;
+	const struct account_answer *a = (const void *)data;
 
 	if (len < sizeof(*a))
 		return false;
@@ -131,7 +82,7 @@ static void tell_failure(int code, const char *what, account_fn *found,
 static void tell(const u8 *data, const char *instead, account_fn *found,
 		 void *arg)
 {
-	const struct answer *a = (const void *)data;
+	const struct account_answer *a = (const void *)data;
 	struct account out = { 0 };
 	const char *text;
 
@@ -233,6 +184,32 @@ static void deadline_passed(struct timer *t)
 	tell_waiters(e, "the user data base does not answer");
 }
 
+/* Streams of jobs that are being started must not be held open by a data base that
+ * is slow, so nothing is inherited.
+ */
+static void ask_child(const struct entry *e, int fd) __attribute__((noreturn));
+static void ask_child(const struct entry *e, int fd)
+{
+	char number[16];
+	char *argv[] = { "virgo-account", "name", (char *)e->name, number,
+			 (char *)e->from, NULL };
+	sigset_t none;
+
+	snprintf(number, sizeof(number), "%u", e->by_uid ? e->uid : e->pam);
+	if (e->by_uid) {
+		argv[1] = "uid";
+		argv[2] = number;
+		argv[3] = NULL;
+	}
+	if (dup2(fd, STDOUT_FILENO) < 0 ||
+	    syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 0))
+		_exit(126);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	execv(e->owner->program, argv);
+	_exit(126);
+}
+
 static void ask(struct entry *e)
 {
 	int fds[2];
@@ -245,18 +222,8 @@ static void ask(struct entry *e)
 	}
 	fcntl(fds[0], F_SETFL, O_NONBLOCK);
 	e->child = fork();
-	if (e->child == 0) {
-		sigset_t none;
-
-		/* Streams of jobs that are being started must not be held
-		 * open by a data base that is slow.
-		 */
-		dup2(fds[1], STDERR_FILENO + 1);
-		close_range(STDERR_FILENO + 2, ~0U, 0);
-		sigemptyset(&none);
-		sigprocmask(SIG_SETMASK, &none, NULL);
-		answer_child(e, STDERR_FILENO + 1);
-	}
+	if (e->child == 0)
+		ask_child(e, fds[1]);
 	close(fds[1]);
 	e->pipe = (struct watch){ .fd = fds[0], .ready = pipe_ready };
 	if (e->child < 0 || loop_watch(e->owner->loop, &e->pipe, EPOLLIN)) {
@@ -346,7 +313,7 @@ static void find(struct accounts *as, const char *name, u32 uid,
 	}
 	if (e->data && age_us < ACCOUNT_KEEP_MS * 1000ULL) {
 		/* A refusal is asked again at once, so that its remedy works. */
-		bool refused = ((struct answer *)e->data)->why.code;
+		bool refused = ((struct account_answer *)e->data)->why.code;
 
 		if (!refused || age_us < 1000000) {
 			tell(e->data, NULL, found, arg);
@@ -371,8 +338,14 @@ struct accounts *accounts_new(struct loop *l)
 {
 	struct accounts *as = calloc(1, sizeof(*as));
 
-	if (as)
-		as->loop = l;
+	if (!as)
+		return NULL;
+	as->loop = l;
+	if (where_program("virgo-account", as->program, sizeof(as->program))) {
+		free(as);
+		errno = ENOENT;
+		return NULL;
+	}
 	return as;
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Accounts of this machine for virgo-spawn: name to ids, groups, home and shell,
- * allowed or refused by PAM. Name services and PAM may block for long, so each
- * question is asked in a child; answers are kept for ACCOUNT_KEEP_MS and asked
+ * allowed or refused by PAM. Name services and PAM may block for long, and load
+ * libraries that would make every fork of virgo-spawn slower, so each question is
+ * put to a program of its own, virgo-account; answers are kept for ACCOUNT_KEEP_MS and asked
  * again in the background after ACCOUNT_FRESH_MS, so a busy node answers from
  * memory and a removed user is noticed within half a minute.
  */
@@ -16,6 +17,13 @@ enum {
 	ACCOUNT_FRESH_MS = 5000,
 	ACCOUNT_KEEP_MS = 30000,
 	ACCOUNT_WAIT_MS = 10000, /* a question unanswered for so long fails */
+};
+
+/* What virgo-account writes: this, then the groups, name, home and shell. */
+struct account_answer {
+	u32 uid, gid, group_count;
+	u32 name_len, home_len, shell_len; /* with NUL */
+	struct failure why; /* code 0: granted */
 };
 
 struct account {
@@ -34,6 +42,7 @@ typedef void account_fn(void *arg, const struct account *a,
 
 struct accounts;
 
+/* NULL with errno; ENOENT when virgo-account is missing. */
 struct accounts *accounts_new(struct loop *l);
 /* Waiting questions are forgotten, their functions not called. */
 void accounts_free(struct accounts *as);

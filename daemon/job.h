@@ -40,7 +40,8 @@ enum {
 	EXCHANGE_BUCKETS = 1024,
 	JOB_BUCKETS = 1024,
 	EXCHANGES_MAX = 16384, /* under way at once; more are refused */
-	NAMINGS_MAX = 256, /* requests that wait for their user's name */
+	NAMINGS_MAX = 4096, /* requests that wait for their user's name */
+	NAMINGS_BYTES = 16 << 20, /* and what they hold */
 };
 
 struct job;
@@ -58,6 +59,7 @@ struct jobs {
 	struct relay *relays;
 	struct naming *namings;
 	u32 naming_count;
+	size_t naming_bytes;
 	struct kept *kept; /* newest first */
 	u32 kept_count;
 	int state_fd; /* STATE/jobs */

@@ -17,7 +17,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +27,16 @@
 #include <unistd.h>
 
 enum { SLOTS_KEPT = 256, OWN_NAME = 32, READ_MAX = 4096 };
+
+/* clone3(2) up to the member for cgroups (Linux 5.7), and the flag for it: musl has
+ * neither them nor the kernel's headers.
+ */
+struct clone3 {
+	u64 flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size,
+		tls, set_tid, set_tid_size, cgroup;
+};
+
+static const u64 into_cgroup = 0x200000000ULL;
 
 static struct {
 	int parent_fd; /* where our folder is */
@@ -419,10 +428,10 @@ int jobgroup_take(struct jobgroup *g, u64 job, const char *node, bool detached,
 
 pid_t jobgroup_fork(struct jobgroup *g)
 {
-	struct clone_args args = { .exit_signal = SIGCHLD };
+	struct clone3 args = { .exit_signal = SIGCHLD };
 
 	if (g->dir_fd >= 0) {
-		args.flags = CLONE_INTO_CGROUP;
+		args.flags = into_cgroup;
 		args.cgroup = (u64)g->dir_fd;
 	}
 	g->leader = (pid_t)syscall(SYS_clone3, &args, sizeof(args));

@@ -410,6 +410,7 @@ static void naming_gone(struct exchange *x)
 		at = &(*at)->next;
 	*at = n->next;
 	x->jobs->naming_count--;
+	x->jobs->naming_bytes -= n->len;
 	free(n);
 }
 
@@ -427,7 +428,8 @@ static void ask_name(const struct caller *who, uid_t uid,
 	size_t len = r->frame->length;
 	struct naming *n = NULL;
 
-	if (who->jobs->naming_count < NAMINGS_MAX)
+	if (who->jobs->naming_count < NAMINGS_MAX &&
+	    who->jobs->naming_bytes + len <= NAMINGS_BYTES)
 		n = malloc(sizeof(*n) + len);
 	if (!n || exchange_open(&n->x, who, &naming_ops)) {
 		free(n);
@@ -436,6 +438,7 @@ static void ask_name(const struct caller *who, uid_t uid,
 		return;
 	}
 	who->jobs->naming_count++;
+	who->jobs->naming_bytes += len;
 	n->uid = uid;
 	n->type = r->frame->type;
 	n->len = len;
@@ -485,6 +488,7 @@ void jobs_name_known(struct jobs *js, u32 uid, const char *name)
 				    "your user id %u has no name here", uid);
 		conn_put(who.conn);
 		js->naming_count--;
+		js->naming_bytes -= n->len;
 		free(n);
 	}
 }

@@ -16,6 +16,7 @@
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -52,7 +53,8 @@ static void set_streams(const struct launch *l)
 	/* Other jobs' streams, the socket to virgod: nothing may leak, not even
 	 * into a child that hangs before exec.
 	 */
-	if (close_range(l->blob_fd >= 0 ? BLOB_FD + 1 : BLOB_FD, ~0U, 0))
+	if (syscall(SYS_close_range, l->blob_fd >= 0 ? BLOB_FD + 1 : BLOB_FD,
+		    ~0U, 0))
 		fail(STAGE_SETUP, errno);
 	if (setsid() < 0)
 		fail(STAGE_SETUP, errno);

@@ -19,6 +19,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -333,6 +334,24 @@ static void fail_start(struct job *j, u32 stage, int error, const char *text)
 	job_forget(j);
 }
 
+/* UID_MIN here; the file is read again when it has changed. */
+static u32 uid_min(void)
+{
+	static struct stat seen;
+	static u32 min;
+	struct stat now = { 0 };
+
+	if (stat(LOGIN_DEFS, &now))
+		now.st_size = -1;
+	if (!min || now.st_ino != seen.st_ino || now.st_size != seen.st_size ||
+	    now.st_mtim.tv_sec != seen.st_mtim.tv_sec ||
+	    now.st_mtim.tv_nsec != seen.st_mtim.tv_nsec) {
+		min = users_uid_min(NULL);
+		seen = now;
+	}
+	return min;
+}
+
 /* Root and system accounts run nothing unless policy names them. */
 static int ordinary(const struct job *j, const struct account *a,
 		    struct failure *f)
@@ -341,7 +360,7 @@ static int ordinary(const struct job *j, const struct account *a,
 
 	if (geteuid() || j->flags & SPAWN_ALLOW_SYSTEM)
 		return 0;
-	return user_ordinary(&u, j->how.uid_min, NULL, "run", f);
+	return user_ordinary(&u, j->how.uid_min ?: uid_min(), NULL, "run", f);
 }
 
 static void launch(struct job *j, const struct account *a)
@@ -717,10 +736,14 @@ int main(int argc, char **argv)
 	spawn.loop = loop_new();
 	if (spawn.loop)
 		spawn.accounts = accounts_new(spawn.loop);
+	if (!spawn.accounts) {
+		log_error("cannot start: virgo-account: %s", strerror(errno));
+		return 1;
+	}
 	spawn.virgod = (struct watch){ .fd = VIRGOD_FD, .ready = virgod_ready };
 	spawn.signals = (struct watch){ .fd = open_signals(),
 					.ready = signals_ready };
-	if (!spawn.accounts || spawn.signals.fd < 0 ||
+	if (spawn.signals.fd < 0 ||
 	    loop_watch(spawn.loop, &spawn.virgod, EPOLLIN) ||
 	    loop_watch(spawn.loop, &spawn.signals, EPOLLIN)) {
 		log_error("cannot start: %s", strerror(errno));

@@ -10,7 +10,6 @@
 #include <pwd.h>
 #include <shadow.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,8 +18,6 @@
 #endif
 
 enum {
-	UID_MIN_DEFAULT = 1000,
-	UID_NOBODY = 65534,
 	ENTRY_BYTES_MAX = 1 << 20,
 };
 
@@ -164,57 +161,6 @@ int user_find_uid(struct user **out, uid_t uid, const char *object,
 		return 0;
 	snprintf(who, sizeof(who), "with id %u", uid);
 	return find_failed(ret, who, object, "create it", f);
-}
-
-static u32 read_uid_min(const char *login_defs)
-{
-	FILE *f = fopen(login_defs, "re");
-	u32 min = UID_MIN_DEFAULT;
-	char line[256];
-	u32 value;
-
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, " UID_MIN %u", &value) == 1)
-			min = value;
-	if (f)
-		fclose(f);
-	return min;
-}
-
-/* The machine's file is read again when it has changed; every job asks. */
-static u32 uid_min_of(const char *login_defs)
-{
-	static struct stat seen;
-	static u32 min;
-	struct stat now = { 0 };
-
-	if (login_defs)
-		return read_uid_min(login_defs);
-	if (stat("/etc/login.defs", &now))
-		return UID_MIN_DEFAULT;
-	if (!min || now.st_ino != seen.st_ino || now.st_size != seen.st_size ||
-	    now.st_mtim.tv_sec != seen.st_mtim.tv_sec ||
-	    now.st_mtim.tv_nsec != seen.st_mtim.tv_nsec) {
-		min = read_uid_min("/etc/login.defs");
-		seen = now;
-	}
-	return min;
-}
-
-int user_ordinary(const struct user *u, u32 uid_min, const char *login_defs,
-		  const char *object, struct failure *f)
-{
-	u32 min = uid_min ? uid_min : uid_min_of(login_defs);
-	char remedy[200];
-
-	if (u->uid && u->uid >= min && u->uid != UID_NOBODY)
-		return 0;
-	snprintf(remedy, sizeof(remedy),
-		 "use an ordinary account, or name %.60s in system_users of "
-		 "[jobs] in virgo_cloud.conf there", u->name);
-	return failure_set(f, -EPERM, object, remedy,
-			   u->uid ? "%.60s (uid %u) is a system account" :
-				    "%.60s (uid %u) is root", u->name, u->uid);
 }
 
 #ifdef VIRGO_PAM

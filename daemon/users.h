@@ -17,6 +17,8 @@
 
 enum { USER_NAME_MAX = 256 }; /* with its NUL */
 
+#define LOGIN_DEFS "/etc/login.defs"
+
 struct user {
 	uid_t uid;
 	gid_t gid;
@@ -54,6 +56,9 @@ int user_find_uid(struct user **out, uid_t uid, const char *object,
  */
 int user_ordinary(const struct user *u, u32 uid_min, const char *login_defs,
 		  const char *object, struct failure *f);
+
+/* UID_MIN of @login_defs, NULL: this machine's; 1000 where none is said. */
+u32 users_uid_min(const char *login_defs);
 
 /* -EACCES when PAM's account stage of service "virgo" refuses @u, with PAM's
  * reason; with USER_PAM_YES also when there is no such service. @from is the
