@@ -16,6 +16,8 @@ const struct verb verbs[] = {
 	{ "mount", verb_mount, "show the cloud's volumes below a folder" },
 	{ "umount", verb_umount, "end such a mount" },
 	{ "memory", verb_memory, "lend memory of this node, or take it back" },
+	{ "swap", verb_swap, "borrow memory of other nodes as swap space" },
+	{ "disk", verb_disk, "borrow memory of other nodes as a disk" },
 	{ "run", verb_run, "run a program on another node, on some or on all" },
 	{ "ps", verb_ps, "list jobs" },
 	{ "attach", verb_attach, "follow the output of a detached job" },

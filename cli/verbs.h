@@ -33,6 +33,8 @@ int verb_mount(const struct globals *g, int argc, char **argv);
 int verb_umount(const struct globals *g, int argc, char **argv);
 int verb_volume(const struct globals *g, int argc, char **argv);
 int verb_node(const struct globals *g, int argc, char **argv);
+int verb_swap(const struct globals *g, int argc, char **argv);
+int verb_disk(const struct globals *g, int argc, char **argv);
 int verb_status(const struct globals *g, int argc, char **argv);
 
 int verb_memory(const struct globals *g, int argc, char **argv);

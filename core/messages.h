@@ -16,11 +16,13 @@
  *
  * Numbers: 1-63 control and catalog, 64-127 jobs, 128-255 files, 256-319 kernel
  * functions, cache and variables, 320-383 publish and subscribe (reserved),
- * 384-447 lent memory.
+ * 384-399 lent memory,
+ * 400-447 borrowed memory.
  */
 #ifndef VIRGO_CORE_MESSAGES_H
 #define VIRGO_CORE_MESSAGES_H
 
+#include "msg_borrow.h"
 #include "msg_control.h"
 #include "msg_job.h"
 #include "msg_file.h"
@@ -29,8 +31,9 @@
 
 #define VIRGO_MESSAGES(M)                                                      \
 	CONTROL_MESSAGES(M) JOB_MESSAGES(M) FILE_MESSAGES(M) KERNEL_MESSAGES(M)       \
-	MEMORY_MESSAGES(M)
+	MEMORY_MESSAGES(M) BORROW_MESSAGES(M)
 #define VIRGO_RECORDS(M)                                                       \
-	CONTROL_RECORDS(M) JOB_RECORDS(M) FILE_RECORDS(M) MEMORY_RECORDS(M)
+	CONTROL_RECORDS(M) JOB_RECORDS(M) FILE_RECORDS(M) MEMORY_RECORDS(M) \
+	BORROW_RECORDS(M)
 
 #endif

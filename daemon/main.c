@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "audit.h"
+#include "borrow.h"
 #include "catalog.h"
 #include "choosing.h"
 #include "client.h"
@@ -299,7 +300,8 @@ static int know_load(struct node *n, struct failure *f)
 {
 	n->loads = loads_new(n);
 	n->choosing = choosing_new(n);
-	if (!n->loads || !n->choosing)
+	n->borrow = borrow_new(n);
+	if (!n->loads || !n->choosing || !n->borrow)
 		return failure_set(f, -ENOMEM, "virgod", NULL, "out of memory");
 	status_serve(n);
 	return 0;
@@ -369,6 +371,7 @@ static void dismantle(struct daemon *d)
 
 	jobs_free(n->jobs);
 	status_end(n);
+	borrow_free(n->borrow);
 	listeners_free(n->listeners); /* no request comes after this */
 	memory_free(n->memory);
 	doctor_end(n->doctor);

@@ -12,6 +12,7 @@
 
 struct announce;
 struct authority;
+struct borrow;
 struct file_relay;
 struct home;
 struct listeners;
@@ -37,6 +38,7 @@ struct node {
 	struct listeners *listeners; /* listen.h */
 	struct membership *membership; /* membership.h */
 	struct loads *loads; /* loads.h: how busy this node is */
+	struct borrow *borrow; /* borrow.h: memory of other nodes */
 	struct choosing *choosing; /* choosing.h: which node runs a job */
 	struct memory *memory; /* memory.h: what this node lends */
 	struct peers *peers; /* peers.h: connections to other nodes */

@@ -60,6 +60,7 @@ static void accept_client(struct guard *g)
 		return;
 	}
 	g->clients[i] = fd;
+	g->watches[i] = true;
 }
 
 static void list(struct guard *g, int place)
@@ -91,6 +92,7 @@ static void terminate(struct guard_leg *l)
 static void serve(struct guard *g, int place, struct guard_message *m)
 {
 	terminate(&m->leg);
+	g->watches[place] = false;
 	m->error = 0;
 	switch (m->op) {
 	case GUARD_ATTACH:
@@ -110,9 +112,6 @@ static void serve(struct guard *g, int place, struct guard_message *m)
 	case GUARD_LIST:
 		list(g, place);
 		return;
-	case GUARD_WATCH:
-		g->watches[place] = true;
-		break;
 	case GUARD_END:
 		g->ended = !legs_any(g);
 		m->error = g->ended ? 0 : -EBUSY;

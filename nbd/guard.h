@@ -11,8 +11,8 @@
  * their number of md array. State and rules of a leg are in guard_rules.h.
  *
  * Who talks to it does so over the seqpacket socket STATE/run/guard.sock, mode
- * 0600: a struct guard_message each way. A client that sent GUARD_WATCH gets a
- * message GUARD_CHANGED whenever a leg's state changed.
+ * 0600: a struct guard_message each way. A client that has asked for nothing yet gets
+ * a message GUARD_CHANGED whenever a leg's state changed.
  */
 #ifndef VIRGO_NBD_GUARD_H
 #define VIRGO_NBD_GUARD_H
@@ -50,7 +50,6 @@ enum guard_op {
 	GUARD_MIRROR, /* leg.borrowing's legs are now of array leg.md */
 	GUARD_DROP, /* disconnect and forget */
 	GUARD_LIST, /* one answer a leg, then one with an empty name */
-	GUARD_WATCH,
 	GUARD_CHANGED,
 	GUARD_END, /* if it has no leg; its end closes the socket */
 };

@@ -19,6 +19,7 @@
 #include "dialler.h"
 #include "genl.h"
 #include "guard.h"
+#include "protect.h"
 #include "stdfds.h"
 
 /* AES-GCM: GnuTLS changes keys after 2^24 records, which a connection that the
@@ -193,6 +194,7 @@ int main(int argc, char **argv)
 	}
 	signal(SIGCHLD, SIG_IGN);
 	leave_terminal();
+	protect_self("virgo-guard");
 	dialler = start_dialler(o.state, &g, listener, &f);
 	if (dialler < 0)
 		return 1;

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Swap space; the contract is in swap_area.h. */
+#include "swap_area.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/swap.h>
+#include <unistd.h>
+
+#include "sysfile.h"
+
+enum {
+	HEADER_AT = 1024, /* behind room for a boot block */
+	UUID_AT = HEADER_AT + 12,
+	SIGNATURE_LEN = 10,
+};
+
+static int write_header(const char *device, u64 size_bytes)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	const u32 version = 1;
+	u64 last = size_bytes / page - 1;
+	u32 last_page = last > UINT32_MAX ? UINT32_MAX : (u32)last;
+	u8 *head = calloc(1, page);
+	ssize_t n = -1;
+	int fd;
+
+	if (!head)
+		return -ENOMEM;
+	memcpy(head + HEADER_AT, &version, 4);
+	memcpy(head + HEADER_AT + 4, &last_page, 4);
+	if (getrandom(head + UUID_AT, 16, 0) != 16)
+		memset(head + UUID_AT, 0, 16); /* then it has none */
+	memcpy(head + page - SIGNATURE_LEN, "SWAPSPACE2", SIGNATURE_LEN);
+	fd = open(device, O_WRONLY | O_CLOEXEC);
+	if (fd >= 0)
+		n = pwrite(fd, head, page, 0);
+	if (n == (ssize_t)page && fsync(fd))
+		n = -1;
+	n = n == (ssize_t)page ? 0 : -(errno ? errno : EIO);
+	if (fd >= 0)
+		close(fd);
+	free(head);
+	return (int)n;
+}
+
+int swap_area_on(const char *device, u64 size_bytes, int priority,
+		 struct failure *f)
+{
+	int flags = SWAP_FLAG_DISCARD;
+	int ret = write_header(device, size_bytes);
+
+	if (ret)
+		return failure_set(f, ret, device, NULL, "cannot be written: %s",
+				   strerror(-ret));
+	if (priority >= 0)
+		flags |= SWAP_FLAG_PREFER | (priority & SWAP_FLAG_PRIO_MASK);
+	if (swapon(device, flags))
+		return failure_set(f, -errno, device, NULL,
+				   "the kernel does not take it as swap: %s",
+				   strerror(errno));
+	return 0;
+}
+
+/* Size and used bytes of @device, as the kernel lists it; -ENOENT. */
+static int listed(const char *device, s64 *size, s64 *used)
+{
+	char line[512], name[256], real[PATH_MAX];
+	long long kib[2];
+	FILE *f = fopen("/proc/swaps", "re");
+	int ret = -ENOENT;
+
+	if (!f)
+		return -errno;
+	if (!realpath(device, real))
+		real[0] = '\0';
+	while (ret && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%255s %*s %lld %lld", name, &kib[0],
+			   &kib[1]) != 3 ||
+		    (strcmp(name, device) && strcmp(name, real)))
+			continue;
+		*size = kib[0] * 1024;
+		*used = kib[1] * 1024;
+		ret = 0;
+	}
+	fclose(f);
+	return ret;
+}
+
+s64 swap_area_used(const char *device)
+{
+	s64 size, used;
+	int ret = listed(device, &size, &used);
+
+	return ret ? ret : used;
+}
+
+int swap_area_off(const char *device, bool force, struct failure *f)
+{
+	s64 room = meminfo_bytes("MemAvailable");
+	s64 other = meminfo_bytes("SwapFree");
+	s64 size, used;
+
+	if (listed(device, &size, &used))
+		return 0;
+	other -= size - used; /* its own free part goes with it */
+	if (other < 0)
+		other = 0;
+	if (!force && used > room + other)
+		return failure_set(f, -ENOMEM, device,
+				   "end some programs, or --force: then the "
+				   "kernel ends some",
+				   "%lld MiB would have to come back, and there "
+				   "is room for %lld",
+				   (long long)(used >> 20),
+				   (long long)((room + other) >> 20));
+	if (swapoff(device))
+		return failure_set(f, -errno, device, NULL,
+				   "cannot be taken out of use: %s",
+				   strerror(errno));
+	return 0;
+}

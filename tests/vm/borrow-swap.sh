@@ -1,0 +1,40 @@
+#!/bin/bash
+# Goal: swap on two lenders carries a program larger than memory, and goes without a trace.
+# SPDX-License-Identifier: GPL-2.0-or-later
+. "${0%/*}/kit.sh"
+in_guest --mem 512M --timeout 280 --modules "veth bridge nft_numgen nbd tls raid1 dm-crypt xts gcm"
+. "${0%/*}/borrow-kit.sh"
+
+borrow_up 96M beta gamma
+
+step "what is refused says why, and how to go on"
+assert_fails 1 borrow virgo swap on 64M
+assert_match "$(cat "$NET_DIR/last.err")" 'min_free_kbytes.*raise-min-free'
+assert_fails 1 borrow virgo swap on 4G --raise-min-free
+assert_match "$(cat "$NET_DIR/last.err")" 'beta: only .* to lend.*Try: .*virgo memory lend'
+assert_fails 2 borrow virgo swap on much
+assert_fails 1 borrow virgo swap off
+assert_eq "$(ls "$(state_of alpha)/borrow")" "" "left by a failure"
+
+borrow virgo swap on 64M --raise-min-free
+borrow virgo swap status
+quietly borrow virgo swap status --json | python3 -m json.tool > /dev/null
+wait_for 5 whole swap
+assert_fails 1 borrow virgo swap on 64M
+assert_eq "$(cat /sys/fs/cgroup/virgo-guard/memory.swap.max)" 0
+hog 64 2
+hog_ends
+grep -q /dev/md /proc/swaps || fail "no swap"
+step "the connections are encrypted by the kernel"
+grep -E '^Tls(Curr[TR]x|DecryptError)' /proc/net/tls_stat
+[ "$(awk '$1 == "TlsCurrTxSw" { print $2 }' /proc/net/tls_stat)" -ge 2 ] ||
+	fail "no kTLS"
+borrow virgo swap off
+assert_eq "$(wc -l < /proc/swaps)" 1 "swap spaces"
+assert_eq "$(borrow virgo swap status)" "nothing is borrowed"
+assert_eq "$(ls "$(state_of alpha)/borrow")" "" "records"
+[ ! -e /sys/block/md100 ] || [ ! -e /sys/block/md100/md ] || fail "md is left"
+wait_for 5 guard_is_gone
+for node in beta gamma; do
+	assert_match "$(quietly on "$node" virgo memory status --json)" '"leases": *\[\]'
+done
