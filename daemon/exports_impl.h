@@ -48,6 +48,8 @@ struct filesession *exports_session_of(struct exports *e, const struct conn *c);
  */
 struct filesession *exports_session_for(struct exports *e, struct request *r,
 					bool *resumed);
+/* Takes over the node's policy as it is now. */
+void exports_session_follow_policy(struct filesession *s);
 void exports_session_closed(struct node *n, struct conn *c);
 /* Frees @s if it has ended and nothing of it runs any more. */
 void exports_session_try_free(struct filesession *s);

@@ -15,13 +15,16 @@ static void tell_names(struct job *j)
 	for (i = 0; i < j->id_count; i++) {
 		struct msg_file_name m = { .kind = j->id_kinds[i],
 					   .id = j->ids[i] };
-		char name[IDNAME_MAX];
+		char name[IDNAME_MAX], cloud[IDNAME_MAX];
 
 		if (!filesession_tell(s, m.kind, m.id))
 			continue;
 		if (!idnames_peek(m.kind, m.id, false, name))
 			snprintf(name, sizeof(name), "#%u", m.id);
-		m.name = span_of(name);
+		snprintf(cloud, sizeof(cloud), "%s", name);
+		if (m.kind == FILE_ID_USER)
+			filesession_cloud_name(s, name, cloud);
+		m.name = span_of(cloud);
 		conn_message(s->conn, 0, FRAME_REPLY, 0, FILE_NAME, file_name,
 			     &m);
 	}

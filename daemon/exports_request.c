@@ -121,7 +121,7 @@ static void handle_attach(struct request *r)
 	submit(e, s, r, &attach_op, v, read_only);
 }
 
-/* [allow] is for files too. [idmap] is not: names of owners go both ways. */
+/* [allow] and [idmap] are for files too. */
 static void judge_user(struct node *n, const char *node, struct fsuser *u)
 {
 	/* Who has no name there comes as a number, "#1234". */
@@ -133,11 +133,14 @@ static void judge_user(struct node *n, const char *node, struct fsuser *u)
 	if (refused && !fsuser_refused(u))
 		audit_write_failure(n->audit, node, name, "files", "-", &f);
 	fsuser_set_refused(u, refused);
+	if (!refused && fsuser_name(u)[0] != '#')
+		fsuser_set_account(u, grant.user);
 }
 
 void exports_judge_users(struct node *n)
 {
-	for (struct filesession *s = n->exports->sessions; s; s = s->next)
+	for (struct filesession *s = n->exports->sessions; s; s = s->next) {
+		exports_session_follow_policy(s);
 		for (u32 who = 0; who < FILE_WHO_MAX; who++) {
 			struct fsuser *u = filesession_user(s, who);
 
@@ -145,6 +148,7 @@ void exports_judge_users(struct node *n)
 				judge_user(n, s->node, u);
 			fsuser_put(u);
 		}
+	}
 }
 
 static void handle_cred(struct request *r)

@@ -85,6 +85,16 @@ void exports_session_closed(struct node *n, struct conn *c)
 		disconnect(s);
 }
 
+void exports_session_follow_policy(struct filesession *s)
+{
+	struct node *n = s->exports->node;
+
+	/* This node's own users are themselves. */
+	if (strcmp(s->node, n->local.node))
+		filesession_set_policy(s, policy_get(n->policy));
+	filesession_tell_again(s);
+}
+
 struct filesession *exports_session_for(struct exports *e, struct request *r,
 					bool *resumed)
 {
@@ -106,6 +116,7 @@ struct filesession *exports_session_for(struct exports *e, struct request *r,
 		*resumed = false;
 		s->exports = e;
 		s->grace.fire = grace_over;
+		exports_session_follow_policy(s);
 		s->next = e->sessions;
 		e->sessions = s;
 		e->session_count++;

@@ -72,6 +72,7 @@ void filesession_free(struct filesession *s)
 			close(s->streams[i].fd);
 	for (i = 0; i < FILESESSION_REPLIES; i++)
 		free(s->replies[i].data);
+	policy_put(s->policy);
 	pthread_mutex_destroy(&s->lock);
 	free(s->files);
 	free(s->told);
@@ -533,4 +534,42 @@ bool filesession_tell(struct filesession *s, u8 kind, u32 id)
 		return false;
 	s->told_count++;
 	return true;
+}
+
+void filesession_tell_again(struct filesession *s)
+{
+	if (s->told_size)
+		memset(s->told, 0, s->told_size * sizeof(*s->told));
+	s->told_count = 0;
+}
+
+void filesession_set_policy(struct filesession *s, struct policy *p)
+{
+	struct policy *old;
+
+	pthread_mutex_lock(&s->lock);
+	old = s->policy;
+	s->policy = p;
+	pthread_mutex_unlock(&s->lock);
+	policy_put(old);
+}
+
+void filesession_account(struct filesession *s, const char *name, char *out)
+{
+	pthread_mutex_lock(&s->lock);
+	snprintf(out, IDNAME_MAX, "%s",
+		 s->policy ? policy_account(s->policy, name) : name);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void filesession_cloud_name(struct filesession *s, const char *account,
+			    char *out)
+{
+	const char *name;
+
+	pthread_mutex_lock(&s->lock);
+	name = s->policy ? policy_cloud_name(s->policy, account) : account;
+	/* No account anywhere has this name: it is shown as nobody. */
+	snprintf(out, IDNAME_MAX, "%s", name ? name : "#?");
+	pthread_mutex_unlock(&s->lock);
 }

@@ -14,6 +14,7 @@
 #include <pthread.h>
 
 #include "conn.h"
+#include "policy.h"
 #include "volume.h"
 
 enum {
@@ -98,6 +99,7 @@ struct filesession {
 	struct lockfile *locks;
 	struct dirstream streams[FILESESSION_STREAMS];
 	u64 stream_clock;
+	struct policy *policy; /* NULL for this node itself */
 };
 
 struct filesession *filesession_new(const char *node, const u8 id[16]);
@@ -157,5 +159,15 @@ const struct kept_reply *filesession_reply(struct filesession *s, u64 tag);
 
 /* True once for each number, until the name should be told again. */
 bool filesession_tell(struct filesession *s, u8 kind, u32 id);
+/* All names should be: they may be others now. */
+void filesession_tell_again(struct filesession *s);
+
+/* The [idmap] that counts for this client, @p, NULL for none; a reference. */
+void filesession_set_policy(struct filesession *s, struct policy *p);
+/* The name here of the cloud's user @name, into IDNAME_MAX bytes; any thread. */
+void filesession_account(struct filesession *s, const char *name, char *out);
+/* The name in the cloud of this machine's @account, likewise. */
+void filesession_cloud_name(struct filesession *s, const char *account,
+			    char *out);
 
 #endif

@@ -11,6 +11,7 @@
 #include <pwd.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -54,6 +55,8 @@ struct fsuser {
 	u32 *groups; /* the client's, for idmap numeric */
 
 	pthread_mutex_t lock; /* guards below */
+	char account[IDNAME_MAX]; /* the name of @user here */
+	u64 accounts; /* counts changes of it */
 	struct {
 		struct fscred *cred;
 		u64 since_us;
@@ -81,6 +84,7 @@ struct fsuser *fsuser_new(const struct msg_file_cred *m)
 	     !span_to_cstr(m->group, u->group, sizeof(u->group))) ||
 	    u->group_count > FILE_GROUPS_MAX || m->groups.len % 4)
 		goto fail;
+	memcpy(u->account, u->user, sizeof(u->account));
 	u->groups = calloc(u->group_count + 1, sizeof(*u->groups));
 	if (!u->groups)
 		goto fail;
@@ -101,6 +105,22 @@ struct fsuser *fsuser_get(struct fsuser *u)
 const char *fsuser_name(const struct fsuser *u)
 {
 	return u->user;
+}
+
+void fsuser_set_account(struct fsuser *u, const char *account)
+{
+	int i;
+
+	pthread_mutex_lock(&u->lock);
+	if (strcmp(u->account, account)) {
+		snprintf(u->account, sizeof(u->account), "%s", account);
+		u->accounts++;
+		for (i = 0; i < 6; i++) {
+			fscred_put(u->known[i / 2][i % 2].cred);
+			u->known[i / 2][i % 2].cred = NULL;
+		}
+	}
+	pthread_mutex_unlock(&u->lock);
 }
 
 void fsuser_set_refused(struct fsuser *u, bool refused)
@@ -209,7 +229,8 @@ static struct fscred *by_account(const struct fsuser *u, const struct passwd *pw
 	return cred_new(pw->pw_uid, gid, groups, count);
 }
 
-static struct fscred *by_name(const struct fsuser *u, const struct fsrules *r)
+static struct fscred *by_name(const struct fsuser *u, const char *account,
+			      const struct fsrules *r)
 {
 	struct passwd pw, *p = NULL;
 	struct fscred *c = NULL;
@@ -225,7 +246,7 @@ static struct fscred *by_name(const struct fsuser *u, const struct fsrules *r)
 	buf = malloc(BUFFER);
 	if (!buf)
 		return NULL;
-	if (getpwnam_r(u->user, &pw, buf, BUFFER, &p) || !p)
+	if (getpwnam_r(account, &pw, buf, BUFFER, &p) || !p)
 		c = nobody();
 	else if (p->pw_uid == 0 && r->squash != SQUASH_NONE)
 		c = nobody();
@@ -235,12 +256,13 @@ static struct fscred *by_name(const struct fsuser *u, const struct fsrules *r)
 	return c;
 }
 
-static struct fscred *resolve(const struct fsuser *u, const struct fsrules *r)
+static struct fscred *resolve(const struct fsuser *u, const char *account,
+			      const struct fsrules *r)
 {
 	if (r->squash == SQUASH_ALL)
 		return nobody();
 	if (!r->numeric)
-		return by_name(u, r);
+		return by_name(u, account, r);
 	if (u->uid == 0 && r->squash == SQUASH_ROOT)
 		return nobody();
 	return by_number(u, r);
@@ -251,9 +273,13 @@ struct fscred *fsuser_cred(struct fsuser *u, const struct fsrules *r)
 	u64 now = loop_clock_us();
 	struct fscred **at = &u->known[r->squash][r->numeric].cred;
 	u64 *since = &u->known[r->squash][r->numeric].since_us;
+	char account[IDNAME_MAX];
 	struct fscred *c = NULL;
+	u64 accounts;
 
 	pthread_mutex_lock(&u->lock);
+	memcpy(account, u->account, sizeof(account));
+	accounts = u->accounts;
 	if (*at && now - *since < VALID_US) {
 		c = fscred_get(*at);
 		pthread_mutex_unlock(&u->lock);
@@ -261,13 +287,15 @@ struct fscred *fsuser_cred(struct fsuser *u, const struct fsrules *r)
 	}
 	pthread_mutex_unlock(&u->lock);
 	fscred_become(NULL);
-	c = resolve(u, r);
+	c = resolve(u, account, r);
 	if (!c)
 		return NULL;
 	pthread_mutex_lock(&u->lock);
-	fscred_put(*at);
-	*at = fscred_get(c);
-	*since = now;
+	if (accounts == u->accounts) {
+		fscred_put(*at);
+		*at = fscred_get(c);
+		*since = now;
+	}
 	pthread_mutex_unlock(&u->lock);
 	return c;
 }

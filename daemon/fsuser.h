@@ -27,6 +27,10 @@ struct fsuser *fsuser_get(struct fsuser *u);
 void fsuser_put(struct fsuser *u);
 /* The name on the other node, "" when there is none. */
 const char *fsuser_name(const struct fsuser *u);
+/* The name of that user's account here, by [idmap]; what it was before counts no
+ * more. Nothing when memory is out: then nobody is.
+ */
+void fsuser_set_account(struct fsuser *u, const char *account);
 /* Whether policy keeps this user from everything; changes at a reload. */
 void fsuser_set_refused(struct fsuser *u, bool refused);
 bool fsuser_refused(const struct fsuser *u);

@@ -188,7 +188,7 @@ int op_ids(struct job *j)
 {
 	struct msg_file_ids m;
 	struct msg_file_id reply;
-	char name[IDNAME_MAX];
+	char name[IDNAME_MAX], account[IDNAME_MAX];
 	int ret = job_decode(j, file_ids, &m);
 
 	if (!ret && (!span_to_cstr(m.name, name, sizeof(name)) ||
@@ -197,6 +197,9 @@ int op_ids(struct job *j)
 	if (ret)
 		return ret;
 	fscred_become(NULL);
-	ret = idnames_id(m.kind, name, &reply.id);
+	snprintf(account, sizeof(account), "%s", name);
+	if (m.kind == FILE_ID_USER)
+		filesession_account(j->session, name, account);
+	ret = idnames_id(m.kind, account, &reply.id);
 	return ret ? ret : job_reply(j, FILE_ID, file_id, &reply);
 }

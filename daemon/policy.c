@@ -112,11 +112,29 @@ static void allow_remedy(const struct policy *p, const char *node,
 				    "%.80s there", node, user, p->path);
 }
 
+const char *policy_account(const struct policy *p, const char *user)
+{
+	const struct conf_pair *mapped = conf_map_find(&p->conf.idmap, user);
+
+	return mapped ? mapped->values.items[0] : user;
+}
+
+const char *policy_cloud_name(const struct policy *p, const char *account)
+{
+	const struct conf_map *m = &p->conf.idmap;
+	u32 i;
+
+	/* Of several who are this account the first stands for it. */
+	for (i = 0; i < m->count; i++)
+		if (!strcmp(m->pairs[i].values.items[0], account))
+			return m->pairs[i].key;
+	return conf_map_find(m, account) ? NULL : account;
+}
+
 int policy_admit(const struct policy *p, const char *node, const char *user,
 		 const char *object, struct policy_grant *out,
 		 struct failure *f)
 {
-	const struct conf_pair *mapped = NULL;
 	char remedy[sizeof(f->remedy)];
 
 	if (!conf_user_name_valid(user))
@@ -128,9 +146,7 @@ int policy_admit(const struct policy *p, const char *node, const char *user,
 				   "user '%.60s' of %.63s may not use this "
 				   "node", user, node);
 	}
-	if (strcmp(node, p->self))
-		mapped = conf_map_find(&p->conf.idmap, user);
-	out->user = mapped ? mapped->values.items[0] : user;
+	out->user = strcmp(node, p->self) ? policy_account(p, user) : user;
 	out->system = names(&p->conf.jobs_system_users, out->user);
 	return 0;
 }

@@ -43,6 +43,14 @@ int policy_admit(const struct policy *p, const char *node, const char *user,
 		 const char *object, struct policy_grant *out,
 		 struct failure *f);
 
+/* [idmap] the other way: what @account, one of this machine, is called in the
+ * cloud. NULL when its name there is someone else's and nobody in the cloud is
+ * it. Points into @p, or is @account.
+ */
+const char *policy_cloud_name(const struct policy *p, const char *account);
+/* And as policy_admit() maps: the account here of the cloud's @user. */
+const char *policy_account(const struct policy *p, const char *user);
+
 /* Reads virgo_cloud.conf in n->conf_dir and swaps n->policy, or makes the
  * first; the old one stays when the file has an error.
  */

@@ -41,7 +41,8 @@
 	  "covers may not.")                                                   \
 	M(idmap, USER, USER, (),                                               \
 	  "The account here for a user who has another name on other nodes: "  \
-	  "ann = anna runs jobs of the cloud's ann as anna.")                  \
+	  "ann = anna runs jobs of the cloud's ann as anna, and in volumes "    \
+	  "that go by name anna's files are the cloud's ann's.")                  \
 	K(jobs, max, NUMBER, (0, 100000), "4096",                              \
 	  "Jobs that may run here at the same time.")                          \
 	K(jobs, system_users, USERS, (64), "none",                             \
