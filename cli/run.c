@@ -11,6 +11,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "amount.h"
 #include "conf_client.h"
 #include "hosts.h"
 #include "runner.h"
@@ -22,6 +23,7 @@ enum {
 	WINDOW_ONE = JOB_WINDOW_MAX,
 	WINDOW_LEAST = 64 << 10,
 	ENV_MAX = 1024,
+	PIDS_MAX = 1 << 22,
 };
 
 struct run {
@@ -51,8 +53,9 @@ static const char help[] =
 "  --cwd DIR         directory there; default: this one if below /virgo,\n"
 "                    else home\n"
 "  --env K=V         a variable there; --env K copies ours\n"
-"  --timeout S       SIGTERM after S seconds, SIGKILL 2 s later; status 124\n"
-"  --limit LIST      mem=SIZE, cpu=CPUS, pids=N\n"
+"  --timeout TIME    90, 500ms, 1.5s, 2m, 1h: SIGTERM then, SIGKILL 2 s later;\n"
+"                    status 124\n"
+"  --limit LIST      mem=512M, cpu=1.5 or cpu=150%, pids=100\n"
 "  --bcast FILE      send FILE along and run it as COMMAND\n"
 "  --detach          leave it running; prints its number\n"
 "  --policy P        service, idle, round-robin or random (as\n"
@@ -63,61 +66,23 @@ static const char help[] =
 "124 timeout, 126 and 127 the program cannot be run or is not there,\n"
 "255 VIRGO's own failure.\n";
 
-/* "1.5G" in bytes; false when it is no size. */
-static bool parse_size(const char *s, u64 *out)
-{
-	static const char units[] = "kmgt";
-	const char *unit;
-	char *end;
-	double v = strtod(s, &end);
-
-	if (end == s || v <= 0)
-		return false;
-	if (*end) {
-		unit = strchr(units, *end | 0x20);
-		if (!unit || end[1])
-			return false;
-		v *= (double)(1ULL << (10 * (unit - units + 1)));
-	}
-	*out = (u64)v;
-	return v < 1e18 && *out > 0;
-}
-
 static bool parse_limit(struct run *r, char *list)
 {
-	char *save = NULL, *item, *end;
+	char *save = NULL, *item;
+	bool ok = *list;
 
-	for (item = strtok_r(list, ",", &save); item;
+	for (item = strtok_r(list, ",", &save); ok && item;
 	     item = strtok_r(NULL, ",", &save)) {
-		if (!strncmp(item, "mem=", 4)) {
-			if (!parse_size(item + 4, &r->memory_bytes))
-				return false;
-		} else if (!strncmp(item, "cpu=", 4)) {
-			double v = strtod(item + 4, &end);
-
-			if (*end || !(v >= 0.01) || v > 4096)
-				return false;
-			r->cpu_ppm = (u32)(v * 1000000);
-		} else if (!strncmp(item, "pids=", 5)) {
-			unsigned long v = strtoul(item + 5, &end, 10);
-
-			if (*end || !v || v > 1 << 22)
-				return false;
-			r->pids = (u32)v;
-		} else {
-			return false;
-		}
+		if (!strncmp(item, "mem=", 4))
+			ok = amount_bytes(item + 4, &r->memory_bytes);
+		else if (!strncmp(item, "cpu=", 4))
+			ok = amount_cpus(item + 4, &r->cpu_ppm);
+		else if (!strncmp(item, "pids=", 5))
+			ok = amount_count(item + 5, PIDS_MAX, &r->pids);
+		else
+			ok = false;
 	}
-	return true;
-}
-
-static bool parse_timeout(struct run *r, const char *text)
-{
-	char *end;
-	double v = strtod(text, &end);
-
-	r->timeout_ms = (u64)(v * 1000);
-	return end != text && !*end && v > 0 && v < 1e9 && r->timeout_ms;
+	return ok;
 }
 
 static bool add_env(struct run *r, const char *text)
@@ -182,11 +147,12 @@ static int take_option(struct run *r, int c)
 		return add_env(r, optarg) ? -1 :
 			verb_usage("run", "--env: not NAME=VALUE, or too many");
 	case OPT_TIMEOUT:
-		return parse_timeout(r, optarg) ? -1 :
-			verb_usage("run", "--timeout: not a number of seconds");
+		return amount_ms(optarg, &r->timeout_ms) ? -1 :
+			verb_usage("run", "--timeout: not a time like 90, 500ms, "
+					  "1.5s, 2m or 1h");
 	case OPT_LIMIT:
 		return parse_limit(r, optarg) ? -1 :
-			verb_usage("run", "--limit: not like mem=1G,cpu=1.5,"
+			verb_usage("run", "--limit: not like mem=512M,cpu=1.5,"
 					  "pids=100");
 	case OPT_BCAST:
 		r->bcast = optarg;
@@ -242,13 +208,13 @@ static char *candidates_of(const struct conf_list *nodes)
 	size_t size = 1;
 	char *list, *at;
 
+	if (conf_list_has(nodes, "*"))
+		return calloc(1, 1);
 	for (u32 i = 0; i < nodes->count; i++)
 		size += strlen(nodes->items[i]) + 1;
 	list = at = calloc(1, size);
 	for (u32 i = 0; list && i < nodes->count; i++)
-		if (strcmp(nodes->items[i], "*"))
-			at += sprintf(at, "%s%s", i ? "," : "",
-				      nodes->items[i]);
+		at += sprintf(at, "%s%s", i ? "," : "", nodes->items[i]);
 	return list;
 }
 

@@ -55,6 +55,21 @@ assert_match "$(cat "$NET_DIR/why")" \
 grep -q '^-> gamma.*service [0-9.]* ms$' "$NET_DIR/why" ||
 	fail "nothing was learned of gamma's service time"
 
+step "[run] nodes of virgo_client.conf: only these are candidates"
+nodes() {
+	quietly on alpha mkdir -p /etc/virgo
+	printf '[run]\nnodes = %s\n' "$1" |
+		quietly on alpha tee /etc/virgo/virgo_client.conf > /dev/null
+}
+nodes 'alpha, beta'
+assert_out beta on_as ann alpha virgo run hostname
+assert_out gamma on_as ann alpha virgo run -n gamma hostname
+nodes '*'
+assert_out gamma on_as ann alpha virgo run hostname
+nodes 'delta'
+assert_fails 255 on_as ann alpha virgo run hostname
+on alpha rm /etc/virgo/virgo_client.conf
+
 step "the original's ways: by turns, and at random"
 assert_out 'alpha 10, beta 10, gamma 10' counted round-robin '*' 30
 assert_match "$(counted random '*' 100)" '^alpha [0-9]+, beta [0-9]+, gamma'

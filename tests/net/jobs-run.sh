@@ -92,6 +92,38 @@ assert_fails 124 run -n beta --timeout 0.3 -- sh -c 'trap "" TERM; sleep 1000'
 assert_out 262144 run -n beta --limit mem=256M -- sh -c \
 	'cat /proc/self/cgroup | grep -q ^0::/.*/l && echo 262144 || ulimit -v'
 
+assert_fails 124 run -n beta --timeout 300ms sleep 1000
+for wrong in 1x 1ms2 -1 0 '' inf 0x1 ms; do
+	assert_fails 2 run -n beta --timeout "$wrong" true
+done
+assert_out 262144 run -n beta --limit mem=0.25GiB -- sh -c \
+	'cat /proc/self/cgroup | grep -q ^0::/.*/l && echo 262144 || ulimit -v'
+for wrong in mem=1X mem=0 mem= cpu=0.001 cpu=9999 cpu=x pids=0 pids=1.5 disk=1 ''; do
+	assert_fails 2 run -n beta --limit "$wrong" true
+done
+
+step "no more processes than pids="
+forks='import os, signal
+n = 0
+try:
+	while n < 200:
+		if not os.fork():
+			signal.pause()
+		n += 1
+except BlockingIOError:
+	pass
+print("limited" if n < 20 else n)'
+assert_out limited run -n beta --limit pids=20 -- python3 -c "$forks"
+
+step "cpu= holds, or is refused where nothing can hold it"
+if run -n beta --limit cpu=50% -- sh -c 'cat "/sys/fs/cgroup$(sed -n \
+	s/^0:://p /proc/self/cgroup)/cpu.max"' > "$NET_DIR/out" 2> "$NET_DIR/err"; then
+	assert_eq "$(cat "$NET_DIR/out")" "50000 100000" cpu.max
+else
+	assert_match "$(cat "$NET_DIR/err")" \
+		'^virgo: run on beta: the limit cpu needs cgroup v2, .*Try: choose a node'
+fi
+
 step "many nodes: names in front, highest status, summary"
 assert_eq "$(run -a hostname | sort | tr -s ' ' | tr '\n' ,)" \
 	"alpha: alpha,beta: beta,gamma: gamma," "-a hostname"
