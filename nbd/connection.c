@@ -24,6 +24,7 @@ enum {
 	HANDSHAKE_SECONDS = 30,
 	UNIX_BUFFER_BYTES = 4 << 20,
 	TURNS_MAX = 8, /* then others have their turn */
+	WAIT_BYTES = 4 * NBD_SIMPLE_LEN, /* of answers that may wait */
 	OUT_BYTES = 2 * HANDSHAKE_OUT_MIN,
 };
 
@@ -191,7 +192,13 @@ static ssize_t receive(struct connection *c, bool body)
 		v[count++].iov_len = left;
 	}
 	v[count].iov_base = c->in + c->in_len;
-	v[count++].iov_len = body ? NBD_REQUEST_LEN : IN_BYTES - c->in_len;
+	v[count].iov_len = IN_BYTES - c->in_len;
+	if (body)
+		v[count].iov_len = NBD_REQUEST_LEN;
+	else if (!c->in_len && c->phase == PHASE_TRANSMISSION)
+		v[count].iov_len = transmission_wants(&c->transmission,
+						      IN_BYTES);
+	count++;
 	if (c->secure) {
 		n = secure_recv(c->secure, v[0].iov_base, v[0].iov_len);
 	} else {
@@ -343,14 +350,42 @@ static void wait_for_room(struct connection *c)
 	loop_rewatch(c->server->loop, &c->watch, EPOLLOUT);
 }
 
+static ssize_t receive_again(struct connection *c, bool body)
+{
+	ssize_t n;
+
+	do
+		n = receive(c, body);
+	while (n == -EINTR);
+	return n;
+}
+
+/* A few short answers may wait while more requests are there already: a send for
+ * each costs as much as receiving what follows.
+ */
+static bool may_wait(const struct connection *c, enum turn turn)
+{
+	return (turn == TURN_RECEIVE || turn == TURN_BODY) && !c->secure &&
+	       !c->drained && c->phase == PHASE_TRANSMISSION &&
+	       c->batch.vectors && !c->sent && c->batch.bytes <= WAIT_BYTES;
+}
+
 /* Sends, then receives when that is what is missing. False: wait for events, or
  * the connection has ended.
  */
 static bool move_bytes(struct connection *c, enum turn turn)
 {
-	int ret = flush(c);
-	ssize_t n;
+	bool tried = may_wait(c, turn);
+	ssize_t n = tried ? receive_again(c, turn == TURN_BODY) : 0;
+	int ret;
 
+	if (n > 0)
+		return true;
+	ret = flush(c);
+	if (tried && n != -EAGAIN) {
+		end(c);
+		return false;
+	}
 	if (ret == -EAGAIN) {
 		wait_for_room(c);
 		return false;
@@ -367,14 +402,12 @@ static bool move_bytes(struct connection *c, enum turn turn)
 			loop_arm(c->server->loop, &c->again, 0);
 		return false;
 	}
-	if (c->drained) {
+	if (c->drained || tried) {
 		/* An event will tell when there is more. */
 		c->drained = false;
 		return false;
 	}
-	do
-		n = receive(c, turn == TURN_BODY);
-	while (n == -EINTR);
+	n = receive_again(c, turn == TURN_BODY);
 	if (n == -EAGAIN)
 		return false;
 	if (n <= 0)

@@ -321,6 +321,13 @@ void transmission_filled(struct transmission *t, size_t len)
 	t->done += (u32)len;
 }
 
+size_t transmission_wants(const struct transmission *t, size_t room)
+{
+	return t->state == TRANSMISSION_IDLE && t->requests &&
+	       t->now.command == NBD_CMD_WRITE && t->now.length >= BODY_MIN ?
+		       NBD_REQUEST_LEN : room;
+}
+
 void transmission_end(struct transmission *t)
 {
 	if (t->state == TRANSMISSION_STORE)

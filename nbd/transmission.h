@@ -81,6 +81,12 @@ enum transmission_verdict transmission_run(struct transmission *t,
 u8 *transmission_body(struct transmission *t, size_t *left);
 void transmission_filled(struct transmission *t, size_t len);
 
+/*
+ * How much to receive when nothing of the next request has come: after a long
+ * write only a head, as its data shall be received where it belongs, too.
+ */
+size_t transmission_wants(const struct transmission *t, size_t room);
+
 /* The client is gone: pages taken for data that never came are given back. */
 void transmission_end(struct transmission *t);
 
