@@ -435,10 +435,10 @@ static void on_reload(struct node *n)
 	memory_settle(m);
 }
 
-static void on_quota(void *arg, int ret, const char *rest, char *lines)
+static void on_set(void *arg, int ret, const char *rest, char *lines)
 {
 	if (ret && ret != -EPIPE)
-		log_error("virgo-nbd: quota: %s", strerror(-ret));
+		log_error("virgo-nbd: quota and headroom: %s", strerror(-ret));
 }
 
 void memory_settle(struct memory *m)
@@ -450,8 +450,10 @@ void memory_settle(struct memory *m)
 	} else {
 		listen_list(m, listen, sizeof(listen));
 		memory_nbd_keep(m->nbd, listen);
-		memory_nbd_ask(m->nbd, on_quota, m, "quota %llu",
+		memory_nbd_ask(m->nbd, on_set, m, "quota %llu",
 			       (unsigned long long)m->bytes);
+		memory_nbd_ask(m->nbd, on_set, m, "headroom %llu",
+			       (unsigned long long)m->reserve_bytes);
 	}
 	if (memory_leaving(m))
 		memory_leave_begin(m);

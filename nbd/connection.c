@@ -551,6 +551,35 @@ u32 server_users(const struct server *s, const struct export *e)
 	return n;
 }
 
+static bool uses(const struct connection *c, u64 offset, u64 len)
+{
+	const struct transmission *t = &c->transmission;
+	const u8 *from = t->export->data + offset;
+	u32 i;
+
+	if (t->state != TRANSMISSION_IDLE && t->now.offset < offset + len &&
+	    offset < t->now.offset + t->now.length)
+		return true;
+	for (i = c->sent; i < c->batch.vectors; i++) {
+		const u8 *at = c->batch.vector[i].iov_base;
+
+		if (at < from + len && from < at + c->batch.vector[i].iov_len)
+			return true;
+	}
+	return false;
+}
+
+bool server_uses(const struct server *s, const struct export *e, u64 offset,
+		 u64 len)
+{
+	const struct connection *c;
+
+	for (c = s->connections; c; c = c->next)
+		if (c->transmission.export == e && uses(c, offset, len))
+			return true;
+	return false;
+}
+
 u64 server_requests(const struct server *s)
 {
 	const struct connection *c;

@@ -10,6 +10,7 @@
 #include "holder.h"
 #include "listen.h"
 #include "log.h"
+#include "reclaim.h"
 
 enum {
 	LINE_MAX_BYTES = 512,
@@ -107,12 +108,13 @@ static void do_list(struct server *s, char **word, int words, FILE *out)
 	u32 at = 0;
 
 	while ((e = pool_next(s->pool, &at)))
-		fprintf(out, "%s %llu %llu %s %llu %u %llu\n", e->name,
+		fprintf(out, "%s %llu %llu %s %llu %u %llu %llu\n", e->name,
 			(unsigned long long)e->size,
 			(unsigned long long)e->generation,
 			e->owner[0] ? e->owner : "-",
 			(unsigned long long)e->held_pages * PAGE_BYTES,
-			server_users(s, e), (unsigned long long)e->since_s);
+			server_users(s, e), (unsigned long long)e->since_s,
+			(unsigned long long)e->packed_pages * PAGE_BYTES);
 	fprintf(out, "ok %u\n", pool_count(s->pool));
 }
 
@@ -121,12 +123,27 @@ static void do_status(struct server *s, char **word, int words, FILE *out)
 	const struct pool *p = s->pool;
 
 	fprintf(out, "ok held=%llu quota=%llu locked=%s exports=%u "
-		"connections=%u requests=%llu stored=%llu\n",
+		"connections=%u requests=%llu stored=%llu "
+		"compressed=%llu short=%s\n",
 		(unsigned long long)pool_held_pages(p) * PAGE_BYTES,
 		(unsigned long long)pool_quota_pages(p) * PAGE_BYTES,
 		pool_locked(p) ? "yes" : "no", pool_count(p),
 		server_users(s, NULL), (unsigned long long)server_requests(s),
-		(unsigned long long)pool_held_pages(p) * PAGE_BYTES);
+		(unsigned long long)pool_stored_pages(p) * PAGE_BYTES,
+		(unsigned long long)pool_packed_pages(p) * PAGE_BYTES,
+		reclaim_is_short(s->reclaim) ? "yes" : "no");
+}
+
+static void do_headroom(struct server *s, char **word, int words, FILE *out)
+{
+	u64 bytes;
+
+	if (words != 2 || !number(word[1], &bytes)) {
+		say_error(out, -EINVAL);
+		return;
+	}
+	reclaim_set_headroom(s->reclaim, bytes);
+	fputs("ok\n", out);
 }
 
 static void do_quota(struct server *s, char **word, int words, FILE *out)
@@ -181,9 +198,9 @@ static const struct verb {
 	void (*run)(struct server *s, char **word, int words, FILE *out);
 } verbs[] = {
 	{ "add", do_add },	 { "end", do_end },
-	{ "list", do_list },	 { "quota", do_quota },
-	{ "reload", do_reload }, { "remove", do_remove },
-	{ "status", do_status },
+	{ "headroom", do_headroom }, { "list", do_list },
+	{ "quota", do_quota },	 { "reload", do_reload },
+	{ "remove", do_remove }, { "status", do_status },
 };
 
 static void run_line(struct server *s, char *line, FILE *out)

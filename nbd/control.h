@@ -7,11 +7,12 @@
  *	add NAME SIZE [OWNER]		ok GENERATION
  *	remove NAME[@GENERATION]	ok
  *	list				NAME SIZE GENERATION OWNER HELD USERS
- *					   SINCE ... ok COUNT
+ *					   SINCE COMPRESSED ... ok COUNT
  *	status				ok held=BYTES quota=BYTES locked=yes|no
  *					   exports=N connections=N requests=N
- *					   stored=BYTES
+ *					   stored=BYTES compressed=BYTES short=yes|no
  *	quota BYTES			ok
+ *	headroom BYTES			ok
  *	reload				ok
  *	end				ok
  *
@@ -19,7 +20,8 @@
  *
  * Sizes are bytes; an OWNER of "-" is none, then whoever may connect may open
  * it (secure.h says which owners there are). SINCE is when it was made, in seconds
- * since 1970. An add is answered when the export is in the pool's table. A remove cuts
+ * since 1970. COMPRESSED is how much of HELD is compressed, stored what all
+ * takes, and short whether memory is (reclaim.h). An add is answered when the export is in the pool's table. A remove cuts
  * those who use it, and its memory is free when it is answered. The name with a
  * generation removes only that very export. A reload reads the keys of TLS again;
  * connections keep theirs. An end, refused while there are exports, ends virgo-nbd

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 
+#include "pack.h"
 #include "pool.h"
 
 static bool page_held(const struct export *e, u64 page)
@@ -69,6 +70,8 @@ int export_prepare(struct export *e, u64 offset, u64 len)
 	u64 end = end_page(offset + len);
 	u64 more = end - page - count_held(e, page, end);
 
+	if (export_use(e, offset, len))
+		return -EIO;
 	if (!more)
 		return 0;
 	if (pool_take(e->pool, more))
@@ -80,12 +83,34 @@ int export_prepare(struct export *e, u64 offset, u64 len)
 	return 0;
 }
 
+/* What is compressed of the pages: all of a chunk is forgotten, a part of one is
+ * taken out. False when that cannot be done.
+ */
+static bool punch_packed(struct export *e, u64 page, u64 end)
+{
+	u64 pages = e->size / PAGE_BYTES;
+	u64 chunk = page / CHUNK_PAGES;
+
+	for (; e->packed_chunks && chunk * CHUNK_PAGES < end; chunk++) {
+		u64 last = (chunk + 1) * CHUNK_PAGES;
+
+		if (!chunk_packed(e, chunk))
+			continue;
+		if (chunk * CHUNK_PAGES >= page &&
+		    (last < pages ? last : pages) <= end)
+			pack_drop(e, chunk);
+		else if (pack_undo(e, chunk))
+			return false;
+	}
+	return true;
+}
+
 /* Whole pages, all of which may or may not be held. */
 static void punch_pages(struct export *e, u64 page, u64 end)
 {
 	u64 held = count_held(e, page, end);
 
-	if (!held)
+	if (!held || !punch_packed(e, page, end))
 		return;
 	if (fallocate(pool_fd(e->pool),
 		      FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
@@ -132,10 +157,10 @@ void export_settle(struct export *e, u64 offset, u64 len)
 
 static int store_part(struct export *e, u64 offset, const u8 *from, u64 len)
 {
-	if (!len)
-		return 0;
-	if (export_prepare(e, offset, len))
-		return -ENOSPC;
+	int ret = len ? export_prepare(e, offset, len) : 0;
+
+	if (ret || !len)
+		return ret;
 	memcpy(e->data + offset, from, len);
 	return 0;
 }
@@ -144,6 +169,7 @@ int export_store(struct export *e, u64 offset, const u8 *from, u64 len)
 {
 	u64 data = 0; /* [data, at) is still to be copied */
 	u64 at;
+	int ret;
 
 	at = (PAGE_BYTES - offset % PAGE_BYTES) % PAGE_BYTES;
 	while (at + PAGE_BYTES <= len) {
@@ -151,8 +177,9 @@ int export_store(struct export *e, u64 offset, const u8 *from, u64 len)
 			at += PAGE_BYTES;
 			continue;
 		}
-		if (store_part(e, offset + data, from + data, at - data))
-			return -ENOSPC;
+		ret = store_part(e, offset + data, from + data, at - data);
+		if (ret)
+			return ret;
 		data = at;
 		do
 			at += PAGE_BYTES;
@@ -167,7 +194,8 @@ int export_store(struct export *e, u64 offset, const u8 *from, u64 len)
 /* Zeros within one page. */
 static void clear_part(struct export *e, u64 offset, u64 len)
 {
-	if (len && page_held(e, first_page(offset)))
+	if (len && page_held(e, first_page(offset)) &&
+	    !export_use(e, offset, len))
 		memset(e->data + offset, 0, len);
 }
 
@@ -188,10 +216,11 @@ void export_punch(struct export *e, u64 offset, u64 len)
 
 int export_zero(struct export *e, u64 offset, u64 len)
 {
-	if (export_prepare(e, offset, len))
-		return -ENOSPC;
-	memset(e->data + offset, 0, len);
-	return 0;
+	int ret = export_prepare(e, offset, len);
+
+	if (!ret)
+		memset(e->data + offset, 0, len);
+	return ret;
 }
 
 void export_trim(struct export *e, u64 offset, u64 len)

@@ -6,6 +6,8 @@
  *
  * Invariant: a page whose bit in @present is clear reads as zeros in @data; it
  * is never read through @data, as that would make the kernel give it memory.
+ * What is read or written through @data is said to export_use() first, as it may
+ * be compressed.
  * The bits lie in the pool's file beside the data, and each step is ordered so
  * that the invariant holds whenever the process is killed: a bit is set before
  * its page is written and cleared after its memory is gone.
@@ -19,6 +21,8 @@ enum {
 	EXPORT_NAME_MAX = 127, /* bytes, printable ASCII without '@' and space */
 	EXPORT_OWNER_MAX = 87,
 	PAGE_BYTES = 4096,
+	CHUNK_PAGES = 16, /* what is compressed together; see pack.h */
+	CHUNK_BYTES = CHUNK_PAGES * PAGE_BYTES,
 };
 
 struct pool;
@@ -32,6 +36,11 @@ struct export {
 	u8 *data;
 	u64 *present; /* a bit a page, least significant first */
 	u64 held_pages;
+	u64 *packed; /* a bit a chunk: its data is in @store, compressed */
+	u8 *store; /* as long as @data */
+	u8 *idle; /* a count a chunk: how long it was not used */
+	u64 packed_chunks;
+	u64 packed_pages; /* of the held ones */
 	/* The pool's own. */
 	struct pool *pool;
 	u64 extent; /* where it begins in the pool's file */
@@ -44,7 +53,7 @@ struct export {
 /* Ranges below must lie within the export: the caller has checked. */
 
 /*
- * Makes the pages of a range ready to be written through @data. 0, or -ENOSPC
+ * Makes the pages of a range ready to be written through @data. 0, -EIO, or -ENOSPC
  * when the pool's quota does not allow it; then nothing has changed.
  */
 int export_prepare(struct export *e, u64 offset, u64 len);
@@ -54,13 +63,13 @@ int export_prepare(struct export *e, u64 offset, u64 len);
  */
 void export_settle(struct export *e, u64 offset, u64 len);
 
-/* Writes; whole pages of zeros become holes. 0 or -ENOSPC. */
+/* Writes; whole pages of zeros become holes. 0, -EIO or -ENOSPC. */
 int export_store(struct export *e, u64 offset, const u8 *from, u64 len);
 
 /* Makes a range zero and gives its whole pages back. */
 void export_punch(struct export *e, u64 offset, u64 len);
 
-/* Makes a range zero with its memory kept or taken. 0 or -ENOSPC. */
+/* Makes a range zero with its memory kept or taken. 0, -EIO or -ENOSPC. */
 int export_zero(struct export *e, u64 offset, u64 len);
 
 /* Gives back the pages that lie wholly in a range. */

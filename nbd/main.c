@@ -18,6 +18,7 @@
 #include "listen.h"
 #include "log.h"
 #include "options.h"
+#include "reclaim.h"
 #include "stdfds.h"
 
 struct process {
@@ -151,6 +152,13 @@ static int prepare(struct process *p, const struct options *o,
 		ret = open_pool(p, o, f);
 	if (!ret)
 		ret = first_export(p, o, f);
+	if (!ret) {
+		p->server.reclaim = reclaim_new(&p->server, o->cold_ms,
+						o->headroom);
+		if (!p->server.reclaim)
+			ret = failure_set(f, -ENOMEM, "virgo-nbd", NULL,
+					  "out of memory");
+	}
 	if (!ret)
 		ret = open_control(p, o, f);
 	if (!ret)
@@ -163,6 +171,7 @@ static void clean_up(struct process *p)
 	listen_end(&p->listeners);
 	control_close(p->control);
 	server_cut(&p->server, NULL);
+	reclaim_free(p->server.reclaim);
 	pool_close(p->server.pool);
 	if (p->pool_fd >= 0)
 		close(p->pool_fd);

@@ -8,7 +8,11 @@
 
 #include "conf.h"
 
-enum { CONNECTIONS_DEFAULT = 256, CONNECTIONS_MAX = 4096 };
+enum {
+	CONNECTIONS_DEFAULT = 256,
+	CONNECTIONS_MAX = 4096,
+	COLD_DEFAULT_MS = 300000,
+};
 
 static const char help[] =
 	"Usage: virgo-nbd --size SIZE [OPTION]...\n"
@@ -17,6 +21,9 @@ static const char help[] =
 	"  --size SIZE           make an export of SIZE: 512M, 8G\n"
 	"  --name NAME           its name (memory)\n"
 	"  --quota SIZE          hold at most SIZE in all (half of the memory)\n"
+	"  --cold TIME           compress what was not used for TIME (5m)\n"
+	"  --headroom SIZE       compress sooner while less than SIZE of the\n"
+	"                        machine's memory is available\n"
 	"  --listen LIST         addresses to listen on (127.0.0.1:10809)\n"
 	"  --unix PATH           listen on a unix socket\n"
 	"  --tls DIR             TLS with the certificates in DIR\n"
@@ -71,6 +78,12 @@ static int take(struct options *o, int c)
 		return take_size("--size", optarg, &o->size);
 	case 'q':
 		return take_size("--quota", optarg, &o->quota);
+	case 'o':
+		if (conf_parse_duration(optarg, &o->cold_ms))
+			return -1;
+		return wrong("--cold", "not a time like 30s or 5m");
+	case 'r':
+		return take_size("--headroom", optarg, &o->headroom);
 	case 'n':
 		o->name = optarg;
 		return -1;
@@ -129,6 +142,8 @@ int options_parse(struct options *o, int argc, char **argv)
 	static const struct option longs[] = {
 		{ "size", required_argument, NULL, 's' },
 		{ "quota", required_argument, NULL, 'q' },
+		{ "cold", required_argument, NULL, 'o' },
+		{ "headroom", required_argument, NULL, 'r' },
 		{ "name", required_argument, NULL, 'n' },
 		{ "listen", required_argument, NULL, 'l' },
 		{ "unix", required_argument, NULL, 'u' },
@@ -148,6 +163,7 @@ int options_parse(struct options *o, int argc, char **argv)
 	int c;
 
 	*o = (struct options){ .name = "memory",
+			       .cold_ms = COLD_DEFAULT_MS,
 			       .connections = CONNECTIONS_DEFAULT };
 	while (ret < 0 && (c = getopt_long(argc, argv, "", longs, NULL)) != -1)
 		ret = take(o, c);

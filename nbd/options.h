@@ -20,6 +20,8 @@ struct options {
 	const char *tls;
 	const char *psk;
 	const char *plain_on;
+	u64 cold_ms; /* 0: nothing is cold but when memory is short */
+	u64 headroom; /* bytes; 0: memory is never short */
 	u32 connections;
 	bool forget;
 	bool verbose;

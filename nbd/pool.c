@@ -11,14 +11,15 @@
 #include <unistd.h>
 
 #include "crc32c.h"
+#include "pack.h"
 
 #define POOL_MAGIC 0x6c6f6f706f677276ull /* "vrgopool" */
 
 enum {
-	POOL_VERSION = 1,
+	POOL_VERSION = 2,
 	NAME_BUCKETS = 4096,
 	EXTENT_STEP = 2 << 20, /* a huge page */
-	SIZE_MAX_SHIFT = 46, /* of an export: what can be mapped */
+	SIZE_MAX_SHIFT = 45, /* of an export: what can be mapped twice */
 };
 
 struct half {
@@ -60,6 +61,8 @@ struct pool {
 	struct record *records;
 	u64 held_pages;
 	u64 quota_pages;
+	u64 packed_pages; /* of the held ones */
+	u64 packed_taken; /* pages that those take */
 	u32 count;
 	u32 records_used; /* no record at or after this one has an export */
 	struct export *exports[EXPORTS_MAX]; /* by record */
@@ -111,6 +114,22 @@ void pool_give(struct pool *p, u64 pages)
 	p->held_pages -= pages;
 }
 
+void pool_count_packed(struct pool *p, u64 pages, u64 taken, bool in)
+{
+	p->packed_pages += in ? pages : -pages;
+	p->packed_taken += in ? taken : -taken;
+}
+
+u64 pool_packed_pages(const struct pool *p)
+{
+	return p->packed_pages;
+}
+
+u64 pool_stored_pages(const struct pool *p)
+{
+	return p->held_pages - p->packed_pages + p->packed_taken;
+}
+
 static u32 half_crc(const struct half *h)
 {
 	return crc32c(0, (const u8 *)h + sizeof(h->crc),
@@ -149,14 +168,27 @@ static u64 round_up(u64 n, u64 step)
 	return (n + step - 1) / step * step;
 }
 
+static u64 chunks_of(u64 size)
+{
+	return (size + CHUNK_BYTES - 1) / CHUNK_BYTES;
+}
+
+/* A bit a page, in whole words. */
+static u64 page_bits_bytes(u64 size)
+{
+	return round_up(size / PAGE_BYTES, 64) / 8;
+}
+
 static u64 bits_bytes(u64 size)
 {
-	return round_up(round_up(size / PAGE_BYTES, 64) / 8, EXTENT_STEP);
+	return round_up(page_bits_bytes(size) +
+				round_up(chunks_of(size), 64) / 8,
+			EXTENT_STEP);
 }
 
 static u64 extent_bytes(u64 size)
 {
-	return bits_bytes(size) + round_up(size, EXTENT_STEP);
+	return bits_bytes(size) + 2 * round_up(size, EXTENT_STEP);
 }
 
 static u64 extent_end(const struct export *e)
@@ -179,12 +211,17 @@ static int punch(int fd, u64 from, u64 to)
 
 static int map_export(struct pool *p, struct export *e)
 {
-	u64 len = bits_bytes(e->size) + e->size;
+	u64 len = extent_bytes(e->size);
 	u8 *at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, p->fd,
 		      (off_t)e->extent);
 
 	if (at == MAP_FAILED)
 		return -errno;
+	e->idle = calloc(chunks_of(e->size), 1);
+	if (!e->idle) {
+		munmap(at, len);
+		return -ENOMEM;
+	}
 	/* On fault only: locking must not give memory to every page. */
 	if (p->lock && mlock2(at, len, MLOCK_ONFAULT))
 		p->locked = false;
@@ -192,6 +229,8 @@ static int map_export(struct pool *p, struct export *e)
 	e->present = (u64 *)at;
 	e->data = at + bits_bytes(e->size);
 	e->data_offset = e->extent + bits_bytes(e->size);
+	e->packed = (u64 *)(at + page_bits_bytes(e->size));
+	e->store = e->data + round_up(e->size, EXTENT_STEP);
 	return 0;
 }
 
@@ -229,7 +268,8 @@ static void unlink_export(struct pool *p, struct export *e)
 
 static void free_export(struct export *e)
 {
-	munmap(e->present, bits_bytes(e->size) + e->size);
+	munmap(e->present, extent_bytes(e->size));
+	free(e->idle);
 	free(e);
 }
 
@@ -282,8 +322,25 @@ static int load_record(struct pool *p, u32 i, u64 file_bytes)
 		return ret;
 	}
 	e->held_pages = export_count(e);
+	pack_recover(e);
 	link_export(p, e);
 	return 0;
+}
+
+/* The first record at or after @i that may have been written: to read a page of
+ * the table that was not would give it memory.
+ */
+static u32 next_record(const struct pool *p, u32 i)
+{
+	off_t at = (off_t)((i + 1) * sizeof(struct record));
+	off_t data;
+
+	if (i && at % PAGE_BYTES)
+		return i;
+	data = lseek(p->fd, at, SEEK_DATA);
+	if (data < 0 || data >= TABLE_BYTES)
+		return EXPORTS_MAX;
+	return data > at ? (u32)((size_t)data / sizeof(struct record)) - 1 : i;
 }
 
 static int load_table(struct pool *p, u64 file_bytes)
@@ -297,7 +354,8 @@ static int load_table(struct pool *p, u64 file_bytes)
 	    p->header->version != POOL_VERSION ||
 	    p->header->page_bytes != PAGE_BYTES)
 		return -EUCLEAN;
-	for (i = 0; i < EXPORTS_MAX && !ret; i++)
+	for (i = next_record(p, 0); i < EXPORTS_MAX && !ret;
+	     i = next_record(p, i + 1))
 		ret = load_record(p, i, file_bytes);
 	if (ret)
 		return ret;
@@ -471,6 +529,11 @@ int pool_add(struct pool *p, const char *name, const char *owner, u64 size,
 
 void pool_remove(struct pool *p, struct export *e)
 {
+	u64 chunk;
+
+	for (chunk = 0; e->packed_chunks; chunk++)
+		if (chunk_packed(e, chunk))
+			pack_drop(e, chunk);
 	unlink_export(p, e);
 	write_record(p, e, 0);
 	punch(p->fd, e->extent, extent_end(e));

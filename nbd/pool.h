@@ -6,7 +6,8 @@
  * at a time may use it.
  *
  *	0        header, then EXPORTS_MAX records of 512 bytes
- *	EXTENTS  extents, in 2 MiB steps, each [bits of its pages][data]
+ *	EXTENTS  extents, in 2 MiB steps, each [bits of its pages, then of its
+ *		 chunks][data][store, see pack.h]
  *
  * The file is sparse: room in it costs nothing, memory is taken by the first
  * write to a page. A record has two halves with a sequence and a checksum each,
@@ -54,5 +55,12 @@ struct export *pool_next(const struct pool *p, u32 *at);
 /* For export.c: @pages more are held, 0 or -ENOSPC; @pages were given back. */
 int pool_take(struct pool *p, u64 pages);
 void pool_give(struct pool *p, u64 pages);
+/* For pack.c: @pages held ones were compressed to @taken pages, or (@in false) no
+ * longer are.
+ */
+void pool_count_packed(struct pool *p, u64 pages, u64 taken, bool in);
+u64 pool_packed_pages(const struct pool *p);
+/* Pages of memory that the held ones take. */
+u64 pool_stored_pages(const struct pool *p);
 
 #endif

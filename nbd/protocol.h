@@ -111,6 +111,7 @@ enum nbd_state { NBD_STATE_HOLE = 1 << 0, NBD_STATE_ZERO = 1 << 1 };
 enum nbd_error {
 	NBD_EPERM = 1,
 	NBD_EINVAL = 22,
+	NBD_EIO = 5,
 	NBD_ENOSPC = 28,
 };
 

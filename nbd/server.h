@@ -12,6 +12,7 @@
 #include "secure.h"
 
 struct connection;
+struct reclaim;
 
 struct server {
 	struct loop *loop;
@@ -24,6 +25,7 @@ struct server {
 	u32 count;
 	u32 max; /* connections */
 	u64 requests; /* of connections that have ended */
+	struct reclaim *reclaim; /* reclaim.h */
 };
 
 /* Takes @fd over. A peer on a @trusted socket (a unix socket or loopback) may do
@@ -37,5 +39,10 @@ void server_cut(struct server *s, const struct export *only);
 /* Connections that use @e, or all when NULL. */
 u32 server_users(const struct server *s, const struct export *e);
 u64 server_requests(const struct server *s);
+/* Whether a connection has pointers into that range of @e: answers that are not
+ * sent yet, or data of a write that is being received.
+ */
+bool server_uses(const struct server *s, const struct export *e, u64 offset,
+		 u64 len);
 
 #endif

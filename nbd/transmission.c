@@ -6,6 +6,8 @@
  */
 #include "transmission.h"
 
+#include "pack.h"
+
 enum {
 	/* A remainder of a write this long is received in place. */
 	BODY_MIN = 16384,
@@ -18,6 +20,8 @@ enum {
 	STEP_ROOM = NBD_CHUNK_LEN + 4 + 8 * EXTENTS_MAX,
 	STEP_VECTORS = 4,
 	ZEROS_BYTES = 65536,
+	/* Of what may have to be decompressed, at most this at once. */
+	UNPACK_STEP = 512 << 10,
 };
 
 static_assert((int)STEP_ROOM < (int)BATCH_ROOM, "a batch holds at least one answer");
@@ -121,6 +125,12 @@ static void read_piece(struct transmission *t, struct batch *b, bool chunked)
 
 	if (!held && !whole_hole && len > ZEROS_BYTES)
 		len = ZEROS_BYTES;
+	if (held && t->export->packed_chunks && len > UNPACK_STEP)
+		len = UNPACK_STEP;
+	if (held && export_use(t->export, offset, len)) {
+		t->damaged = true;
+		return;
+	}
 	t->done += (u32)len;
 	flags = t->done == t->now.length ? NBD_CHUNK_DONE : 0;
 	if (whole_hole) {
@@ -148,6 +158,8 @@ static bool read_on(struct transmission *t, struct batch *b)
 			return false;
 		}
 		read_piece(t, b, chunked);
+		if (t->damaged)
+			return false;
 	}
 	t->state = TRANSMISSION_IDLE;
 	return true;
@@ -195,6 +207,12 @@ static void block_status(struct transmission *t, struct batch *b)
 	memcpy(at + 4, extents, n * 8);
 }
 
+/* The error of the protocol for what export.h gives. */
+static u32 error_of(int ret)
+{
+	return !ret ? 0 : ret == -ENOSPC ? NBD_ENOSPC : NBD_EIO;
+}
+
 /* One step of a trim or zeroing; true when it is finished and answered. */
 static bool work_on(struct transmission *t, struct batch *b)
 {
@@ -209,8 +227,8 @@ static bool work_on(struct transmission *t, struct batch *b)
 		export_trim(t->export, offset, len);
 	else if (!(r->flags & NBD_CMD_NO_HOLE))
 		export_punch(t->export, offset, len);
-	else if (export_zero(t->export, offset, len))
-		error = NBD_ENOSPC;
+	else
+		error = error_of(export_zero(t->export, offset, len));
 	t->done += len;
 	if (t->done < r->length && !error) {
 		t->state = TRANSMISSION_WORK;
@@ -278,14 +296,15 @@ static void write_begin(struct transmission *t, const u8 *in, size_t len,
 	struct request *r = &t->now;
 
 	if (!error && len >= r->length) {
-		if (export_store(t->export, r->offset, in, r->length))
-			error = NBD_ENOSPC;
+		error = error_of(export_store(t->export, r->offset, in,
+					      r->length));
 		*used += r->length;
 		reply_simple(b, r, error);
 		return;
 	}
-	if (!error && export_prepare(t->export, r->offset, r->length))
-		error = NBD_ENOSPC;
+	if (!error)
+		error = error_of(export_prepare(t->export, r->offset,
+						r->length));
 	t->error = error;
 	t->state = error ? TRANSMISSION_DRAIN : TRANSMISSION_STORE;
 }
@@ -335,6 +354,17 @@ void transmission_end(struct transmission *t)
 	t->state = TRANSMISSION_IDLE;
 }
 
+/* What is damaged is never answered: the client loses this connection, as it
+ * would a disk.
+ */
+static enum transmission_verdict read_verdict(const struct transmission *t,
+					      bool finished)
+{
+	if (t->damaged)
+		return TRANSMISSION_BROKEN;
+	return finished ? TRANSMISSION_MORE : TRANSMISSION_FULL;
+}
+
 /* Does the request in @now, as far as it goes. */
 static enum transmission_verdict begin(struct transmission *t, const u8 *in,
 				       size_t len, size_t *used,
@@ -356,7 +386,7 @@ static enum transmission_verdict begin(struct transmission *t, const u8 *in,
 	}
 	switch (t->now.command) {
 	case NBD_CMD_READ:
-		return read_begin(t, b) ? TRANSMISSION_MORE : TRANSMISSION_FULL;
+		return read_verdict(t, read_begin(t, b));
 	case NBD_CMD_TRIM:
 	case NBD_CMD_WRITE_ZEROES:
 		return work_on(t, b) ? TRANSMISSION_MORE : TRANSMISSION_AGAIN;
@@ -376,7 +406,7 @@ static enum transmission_verdict step(struct transmission *t, const u8 *in,
 {
 	switch (t->state) {
 	case TRANSMISSION_READ:
-		return read_on(t, b) ? TRANSMISSION_MORE : TRANSMISSION_FULL;
+		return read_verdict(t, read_on(t, b));
 	case TRANSMISSION_WORK:
 		return work_on(t, b) ? TRANSMISSION_MORE : TRANSMISSION_AGAIN;
 	case TRANSMISSION_STORE:

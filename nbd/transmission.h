@@ -54,6 +54,7 @@ struct transmission {
 	struct request now;
 	u32 done; /* bytes of it */
 	u32 error; /* enum nbd_error, of a write being drained */
+	bool damaged; /* data cannot be read; its answer has begun */
 	u64 requests; /* since the beginning */
 };
 

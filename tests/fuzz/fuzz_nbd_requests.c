@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "pack.h"
 #include "pool.h"
 #include "transmission.h"
 
@@ -73,6 +74,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			abort();
 		at += used;
 		send_batch(&b);
+		/* As reclaim does: nobody has pointers into the export. */
+		if (data[0] & 8 && t.state == TRANSMISSION_IDLE)
+			for (u64 i = 0; i < BYTES / CHUNK_BYTES; i++)
+				pack_chunk(export, i);
 		if (v != TRANSMISSION_MORE && v != TRANSMISSION_BODY)
 			continue;
 		if (given == size)
@@ -94,5 +99,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	    export->held_pages > BYTES / 2 / PAGE_BYTES)
 		abort();
 	export_trim(export, 0, BYTES);
+	if (export->packed_chunks || export->packed_pages)
+		abort();
 	return 0;
 }

@@ -85,7 +85,7 @@ assert_match "$(control add swap 67108864)" '^ok [0-9]+$'
 assert_fails 1 on alpha nbdinfo "$swap"
 on alpha nbdsh -u "nbd+unix:///swap?socket=$sock" \
 	-c 'assert h.pread(6000, 0) == bytearray(6000)'
-assert_match "$(control list)" 'swap 67108864 [0-9]+ - 0 0 [0-9]+'
+assert_match "$(control list)" 'swap 67108864 [0-9]+ - 0 0 [0-9]+ 0'
 
 step "quota"
 control quota $(($(held) + 8192))

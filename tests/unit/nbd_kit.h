@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "pack.h"
 #include "pool.h"
 #include "protocol.h"
 
@@ -43,7 +44,7 @@ static inline u64 kit_bytes(const struct kit *k)
 }
 
 /* What a client would read. */
-static inline void kit_read(const struct export *e, u64 offset, u8 *out,
+static inline void kit_read(struct export *e, u64 offset, u8 *out,
 			    u64 len)
 {
 	u64 end = offset + len;
@@ -52,6 +53,7 @@ static inline void kit_read(const struct export *e, u64 offset, u8 *out,
 		bool held;
 		u64 run = export_run(e, offset, end, &held);
 
+		cr_assert_eq(held ? export_use(e, offset, run) : 0, 0);
 		if (held)
 			memcpy(out, e->data + offset, run);
 		else

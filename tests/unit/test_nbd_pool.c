@@ -25,6 +25,7 @@ static void random_operation(struct export *e, u8 *model)
 	u64 len = (u64)rand() % (rand() % 2 ? BYTES : 3 * PAGE_BYTES);
 	u64 first;
 	u64 end;
+	int i;
 
 	if (len > BYTES - offset)
 		len = BYTES - offset;
@@ -32,6 +33,8 @@ static void random_operation(struct export *e, u8 *model)
 		offset -= offset % PAGE_BYTES;
 		len -= len % PAGE_BYTES;
 	}
+	for (i = rand() % 3; i > 0; i--)
+		pack_chunk(e, (u64)rand() % (BYTES / CHUNK_BYTES));
 	switch (rand() % 5) {
 	case 0:
 		fill(data, len);
@@ -101,6 +104,105 @@ Test(nbd_pool, holds_memory_only_for_what_is_not_zero, .timeout = 20)
 	cr_assert_eq(k.e->held_pages, 0);
 	cr_assert_leq(kit_bytes(&k), empty + 64 * PAGE_BYTES);
 	free(data);
+	kit_free(&k);
+}
+
+/* Text-like: shrinks to about a third. */
+static void fill_text(u8 *data, u64 len)
+{
+	u64 i;
+
+	for (i = 0; i < len; i++)
+		data[i] = (u8)(i / 3 % 7 * 11 + i / PAGE_BYTES % 3 + 1);
+}
+
+Test(nbd_pool, packed_takes_less_and_comes_back, .timeout = 20)
+{
+	enum { LEN = 4 * MIB };
+	struct kit k = kit_new(LEN + 5 * PAGE_BYTES, 64 * MIB);
+	u8 *data = malloc(LEN);
+	u8 *got = malloc(LEN);
+	u64 before, packed, chunk;
+
+	fill_text(data, LEN);
+	cr_assert_eq(export_store(k.e, 5 * PAGE_BYTES, data, LEN), 0);
+	before = kit_bytes(&k);
+	for (chunk = 0; chunk * CHUNK_BYTES < k.e->size; chunk++)
+		pack_chunk(k.e, chunk);
+	packed = kit_bytes(&k);
+	cr_assert_lt(packed, before - LEN / 2);
+	cr_assert_eq(pool_held_pages(k.pool), LEN / PAGE_BYTES);
+	cr_assert_leq(pool_stored_pages(k.pool) * PAGE_BYTES, packed);
+	cr_assert_eq(pool_packed_pages(k.pool), k.e->packed_pages);
+	cr_assert_geq(k.e->packed_pages, LEN / PAGE_BYTES - 2 * CHUNK_PAGES);
+
+	/* After a kill, in every state that one can leave. */
+	pool_close(k.pool);
+	cr_assert_eq(pool_open(&k.pool, k.fd, 64 * MIB, false, NULL), 0);
+	k.e = pool_find(k.pool, "one", 3);
+	cr_assert_leq(kit_bytes(&k), packed + 8 * PAGE_BYTES);
+	memset(k.e->data + CHUNK_BYTES, 0xaa, CHUNK_BYTES);
+	cr_assert_eq(pack_undo(k.e, 2), 0);
+	memset(k.e->store + 2 * CHUNK_BYTES, 0xaa, CHUNK_BYTES);
+	pool_close(k.pool);
+	cr_assert_eq(pool_open(&k.pool, k.fd, 64 * MIB, false, NULL), 0);
+	k.e = pool_find(k.pool, "one", 3);
+	cr_assert_leq(kit_bytes(&k), packed + CHUNK_BYTES);
+
+	kit_read(k.e, 5 * PAGE_BYTES, got, LEN);
+	cr_assert_eq(memcmp(got, data, LEN), 0);
+	cr_assert_eq(k.e->packed_chunks, 0);
+	cr_assert_eq(pool_stored_pages(k.pool), LEN / PAGE_BYTES);
+	cr_assert_leq(kit_bytes(&k), before + 16 * PAGE_BYTES);
+	free(data);
+	free(got);
+	kit_free(&k);
+}
+
+Test(nbd_pool, what_does_not_shrink_is_left_alone)
+{
+	struct kit k = kit_new(BYTES, BYTES);
+	u8 data[CHUNK_BYTES];
+	u64 before;
+	int i;
+
+	for (i = 0; i < CHUNK_BYTES; i++)
+		data[i] = (u8)(rand() >> 7);
+	cr_assert_eq(export_store(k.e, 0, data, sizeof(data)), 0);
+	fill_text(data, PAGE_BYTES);
+	cr_assert_eq(export_store(k.e, CHUNK_BYTES, data, PAGE_BYTES), 0);
+	before = kit_bytes(&k);
+	for (i = 0; i < 4; i++)
+		cr_assert_not(pack_chunk(k.e, (u64)i));
+	cr_assert_eq(kit_bytes(&k), before);
+	cr_assert_eq(k.e->idle[0], IDLE_TRIED);
+	kit_free(&k);
+}
+
+Test(nbd_pool, damaged_memory_is_an_error_never_data)
+{
+	struct kit k = kit_new(BYTES, BYTES);
+	u8 data[CHUNK_BYTES];
+	int i;
+
+	fill_text(data, sizeof(data));
+	for (i = 0; i < 3; i++) {
+		cr_assert_eq(export_store(k.e, (u64)i * CHUNK_BYTES, data,
+					  sizeof(data)), 0);
+		cr_assert(pack_chunk(k.e, (u64)i));
+	}
+	k.e->store[0] ^= 1; /* its length */
+	memset(k.e->store + CHUNK_BYTES + 8, 0xff, 300); /* its bytes */
+	k.e->store[2 * CHUNK_BYTES + 6] = 1; /* what must be zero */
+	for (i = 0; i < 3; i++) {
+		cr_assert_eq(export_use(k.e, (u64)i * CHUNK_BYTES, 1), -EIO);
+		cr_assert_eq(export_prepare(k.e, (u64)i * CHUNK_BYTES, 1),
+			     -EIO);
+	}
+	/* Nobody needs what is overwritten as a whole by zeros. */
+	export_punch(k.e, 0, BYTES);
+	cr_assert_eq(k.e->held_pages, 0);
+	cr_assert_eq(k.e->packed_chunks, 0);
 	kit_free(&k);
 }
 
