@@ -32,7 +32,7 @@ struct swim;
 
 enum {
 	SWIM_PACKET_MAX = 1152, /* fits IPv6's least MTU, sealed */
-	SWIM_DIGEST_MAX = 16,
+	SWIM_DIGEST_MAX = 20,
 };
 
 enum swim_state {

@@ -23,6 +23,7 @@
 #include "replica.h"
 #include "service.h"
 #include "token.h"
+#include "wallclock.h"
 #include "volume_place.h"
 
 enum {
@@ -204,7 +205,9 @@ static void serve_invite(struct request *r)
 	    !home_allows(r, "invite"))
 		return;
 	random_fill(t.secret, sizeof(t.secret));
-	ret = check_invite(n->catalog, &m, name, &f);
+	ret = wallclock_check(n, "invite", &f);
+	if (!ret)
+		ret = check_invite(n->catalog, &m, name, &f);
 	if (!ret)
 		ret = record_invite(n->catalog, t.secret, name,
 				    (s64)time(NULL), m.seconds, &f);
@@ -436,6 +439,8 @@ static void serve_join(struct request *r)
 	if (!home_or_forward(r) || !request_decode(r, join, &j.m))
 		return;
 	ret = check_rate(&j, &f);
+	if (!ret)
+		ret = wallclock_check(r->node, "join", &f);
 	if (!ret) {
 		ret = check_invitation(&j, &f);
 		if (ret == -EACCES)
@@ -494,7 +499,10 @@ static void serve_renew(struct request *r)
 			       .stem = stem,
 			       .now_s = (s64)time(NULL),
 			       .life_s = home_life_s(n) };
-	ret = authority_issue(n->authority, m.request, &want, &issued, &f);
+	ret = wallclock_check(n, "renewal", &f);
+	if (!ret)
+		ret = authority_issue(n->authority, m.request, &want, &issued,
+				      &f);
 	if (!ret) {
 		row = *known;
 		row.serial = span_of(issued.serial);

@@ -15,6 +15,7 @@
 #include "peers.h"
 #include "service.h"
 #include "state.h"
+#include "wallclock.h"
 
 enum { REMOVAL_GRACE_S = 24 * 3600 };
 
@@ -62,7 +63,9 @@ static int node_remove(struct node *n, const struct rec_node_row *row,
 
 	if (!e)
 		return catalog_commit(NULL, f);
-	sweep_removals(c, e, (s64)time(NULL), &highest);
+	/* A clock that ran ahead must not let a removed node in again. */
+	sweep_removals(c, e, wallclock_confirmed(n) ? (s64)time(NULL) : 0,
+		       &highest);
 	catalog_edit_removal(
 		e, n->authority,
 		&(struct rec_removal_row){

@@ -16,6 +16,7 @@
 #include "memory.h"
 #include "peers.h"
 #include "state.h"
+#include "wallclock.h"
 
 enum {
 	RETRY_PARTS = 50, /* of the life, between attempts */
@@ -139,21 +140,40 @@ static int identity_dir(const struct node *n, char *out, struct failure *f)
 static int renew_expired(struct node *n, const char *dir, struct failure *f)
 {
 	struct blob request = { 0 };
+	char ago[40];
 	int ret;
 
 	if (tls_identity_expires(n->identity) > (s64)time(NULL))
 		return 0;
+	wallclock_text((s64)time(NULL) - tls_identity_expires(n->identity), ago,
+		       sizeof(ago));
 	if (!catalog_is_home(n->catalog))
 		return failure_set(
 			f, -EKEYEXPIRED, catalog_head(n->catalog)->self,
 			"check the clock; else 'virgo leave --force' and a new "
 			"invitation",
-			"this node's certificate has expired, so the home node cannot renew it");
+			"this node's certificate expired %s ago by this machine's clock, so the home node cannot renew it",
+			ago);
 	ret = request_make(n, dir, &request, f);
 	if (!ret)
 		ret = renew_at_home(n, dir, blob_span(&request), f);
 	blob_free(&request);
 	return ret ? ret : load_tls(n, dir, f);
+}
+
+/* A machine without a battery for its clock starts in the past. */
+static void warn_of_past(const struct node *n)
+{
+	s64 before = tls_identity_issued(n->identity) - (s64)time(NULL);
+	char text[40];
+
+	if (before <= 0)
+		return;
+	wallclock_text(before, text, sizeof(text));
+	log_warning("the clock here is %s before this node's certificate was "
+		    "made; until it is right no other node is believed. Try: "
+		    "sudo timedatectl set-ntp true",
+		    text);
 }
 
 int identity_open(struct node *n, struct failure *f)
@@ -182,6 +202,8 @@ int identity_open(struct node *n, struct failure *f)
 				  "node.crt and the catalog name different nodes");
 	if (!ret)
 		ret = renew_expired(n, dir, f);
+	if (!ret)
+		warn_of_past(n);
 	if (ret)
 		identity_close(n);
 	return ret;
@@ -304,6 +326,13 @@ static int ask_home(struct renewal *r, struct span request, struct failure *f)
 				     "out of memory");
 }
 
+/* Issued while this home node's clock was ahead: nobody takes it now. */
+static bool is_from_future(const struct node *n)
+{
+	return tls_identity_issued(n->identity) >
+	       (s64)time(NULL) + WALLCLOCK_SKEW_MAX_S;
+}
+
 static void renew_fire(struct timer *t)
 {
 	struct renewal *r = (struct renewal *)((char *)t -
@@ -317,14 +346,16 @@ static void renew_fire(struct timer *t)
 	bool home;
 	int ret;
 
-	if (due > (s64)time(NULL)) {
+	home = catalog_is_home(n->catalog);
+	if (due > (s64)time(NULL) && !(home && is_from_future(n))) {
 		look_again(r, due - (s64)time(NULL));
 		return;
 	}
 	if (r->call)
 		return;
-	home = catalog_is_home(n->catalog);
-	ret = identity_dir(n, dir, &f);
+	ret = wallclock_check(n, "renewal", &f);
+	if (!ret)
+		ret = identity_dir(n, dir, &f);
 	if (!ret)
 		ret = request_make(n, dir, &request, &f);
 	if (!ret)
@@ -347,6 +378,12 @@ struct renewal *renewal_new(struct node *n)
 	r->timer.fire = renew_fire;
 	loop_arm(n->loop, &r->timer, 0);
 	return r;
+}
+
+void renewal_look(struct renewal *r)
+{
+	loop_disarm(r->node->loop, &r->timer);
+	loop_arm(r->node->loop, &r->timer, 0);
 }
 
 void renewal_free(struct renewal *r)

@@ -23,6 +23,8 @@ void identity_close(struct node *n);
 /* Renews from now on. NULL when memory is out. */
 struct renewal *renewal_new(struct node *n);
 void renewal_free(struct renewal *r);
+/* The clock was set, or is believed again: is it time now? */
+void renewal_look(struct renewal *r);
 
 /* When a certificate valid from @issued_s to @expires_s is to be renewed. */
 s64 renewal_due_s(s64 issued_s, s64 expires_s);

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "wallclock.h"
 
 enum {
 	KEPT_ENDED_MAX = 1000, /* the oldest ended ones go beyond */
@@ -274,7 +275,8 @@ static struct kept *kept_add(struct jobs *js, u64 id)
 /* Ended records that are old or too many go, the oldest first. */
 static void forget_old(struct jobs *js)
 {
-	u64 now = (u64)time(NULL);
+	/* What a job printed is not lost to a clock that is wrong. */
+	u64 now = wallclock_confirmed(js->node) ? (u64)time(NULL) : 0;
 
 	for (;;) {
 		struct kept *k, *oldest = NULL;

@@ -41,6 +41,7 @@
 #include "status.h"
 #include "stdfds.h"
 #include "volume_list.h"
+#include "wallclock.h"
 #include "where.h"
 
 enum { HEAP_KEPT_BYTES = 8 << 20 };
@@ -298,10 +299,11 @@ static void on_news(void *arg, u64 change)
 /* What depends on how busy the nodes are. */
 static int know_load(struct node *n, struct failure *f)
 {
+	n->wallclock = wallclock_new(n);
 	n->loads = loads_new(n);
 	n->choosing = choosing_new(n);
 	n->borrow = borrow_new(n);
-	if (!n->loads || !n->choosing || !n->borrow)
+	if (!n->loads || !n->choosing || !n->borrow || !n->wallclock)
 		return failure_set(f, -ENOMEM, "virgod", NULL, "out of memory");
 	status_serve(n);
 	return 0;
@@ -377,7 +379,9 @@ static void dismantle(struct daemon *d)
 	doctor_end(n->doctor);
 	choosing_free(n->choosing);
 	loads_free(n->loads);
+	wallclock_free(n->wallclock);
 	membership_free(n->membership);
+	n->membership = NULL; /* connections end after it */
 	exports_free(n->exports);
 	announce_free(n->announce);
 	renewal_free(n->renewal);

@@ -63,6 +63,7 @@ void membership_pack_load(const struct load *l, u8 out[SWIM_DIGEST_MAX])
 	put_u16(out + 6, (u16)(l->jobs < 0xffff ? l->jobs : 0xffff));
 	put_u32(out + 8, (u32)(l->memory_bytes >> 20));
 	put_u32(out + 12, (u32)(l->memory_free_bytes >> 20));
+	put_u32(out + 16, (u32)time(NULL));
 }
 
 void membership_unpack_load(struct load *l, const u8 in[SWIM_DIGEST_MAX])
@@ -184,10 +185,18 @@ static void op_digest(void *arg, u64 id, const u8 *data, size_t len)
 {
 	struct membership *m = arg;
 	struct entry *e = entry_numbered(m, id);
+	s64 now_s;
 
 	if (len != SWIM_DIGEST_MAX)
 		return; /* of a later version */
 	membership_unpack_load(&e->shown.load, data);
+	/* Against the clock that nobody sets, and modulo 2^32 s, so that it
+	 * outlives 2106.
+	 */
+	now_s = (s64)time(NULL);
+	e->shown.ahead_s = (s32)(get_u32(data + 16) - (u32)now_s) + now_s -
+			   (s64)(loop_clock_us() / 1000000);
+	e->shown.time_known = true;
 	e->shown.heard_us = loop_clock_us();
 }
 

@@ -40,6 +40,8 @@ struct member {
 	u32 round_trip_us; /* smoothed; 0 while unknown */
 	struct load load;
 	u64 heard_us; /* when @load came, loop_clock_us(); 0: never */
+	bool time_known; /* it has told its time */
+	s64 ahead_s; /* its wall clock minus loop_clock_us() here */
 };
 
 /* "up", "suspect", "down", "unknown"; "draining" for an up node that does. */

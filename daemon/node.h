@@ -19,6 +19,7 @@ struct listeners;
 struct renewal;
 struct replica;
 struct volume_list;
+struct wallclock;
 
 struct node {
 	struct loop *loop;
@@ -44,6 +45,7 @@ struct node {
 	struct peers *peers; /* peers.h: connections to other nodes */
 	struct jobs *jobs; /* jobs.h */
 	struct exports *exports; /* exports.h: the file service */
+	struct wallclock *wallclock; /* wallclock.h: can it be believed? */
 	struct volume_list *volume_list; /* volume_list.h */
 	struct file_relay *file_relay; /* file_relay.h: files of other nodes */
 	struct audit *audit; /* audit.h */

@@ -22,6 +22,7 @@
 #include "address.h"
 #include "chunks.h"
 #include "log.h"
+#include "wallclock.h"
 
 enum {
 	BUCKETS = 1024,
@@ -222,6 +223,8 @@ static void peer_closed(struct conn *c, const struct failure *why)
 		snprintf(p->why.what, sizeof(p->why.what),
 			 "the connection was closed");
 	snprintf(p->why.object, sizeof(p->why.object), "%s", p->name);
+	if (p->why.code == -EACCES || p->why.code == -EKEYEXPIRED)
+		wallclock_explain(p->all->node, p->name, &p->why);
 	if (!p->why.remedy[0] && p->state == DIALLING && p->why.code != -EACCES)
 		snprintf(p->why.remedy, sizeof(p->why.remedy),
 			 "virgo doctor %s", p->name);

@@ -108,6 +108,7 @@ static void op_round_trip(void *arg, u64 id, u32 us)
 {
 	struct cloud_node *n = arg;
 
+	n->model.timed = id;
 	if (us < 2 * world_net(n->cloud->world)->delay_least_us)
 		cloud_fail(n->cloud, "a round trip faster than the network");
 }
@@ -164,7 +165,8 @@ static void begin(struct cloud_node *n, enum swim_state others)
 	struct cloud *c = n->cloud;
 	struct swim_limits limits = { .members = c->nodes,
 				      .suspicions = 64,
-				      .updates = 64 };
+				      /* So few that some make room for others. */
+				      .updates = c->nodes <= 16 ? 12 : 64 };
 	u32 i;
 
 	if (!n->memory)
@@ -182,6 +184,8 @@ static void begin(struct cloud_node *n, enum swim_state others)
 				 others == SWIM_UP ? c->node[i].born : 0);
 	n->on = true;
 	n->heard = 0;
+	if (!n->swim->pulling)
+		cloud_fail(c, "a node began and asks for no pages");
 	settle(n);
 }
 
@@ -235,6 +239,31 @@ void cloud_start(struct cloud *c, u32 node, bool clock_back)
 	if (n->born > n->highest)
 		n->highest = n->born;
 	begin(n, SWIM_UNKNOWN);
+}
+
+/* @node gets a page as of a cloud with more members than fit on one. */
+void cloud_long_page(struct cloud *c, u32 node)
+{
+	struct cloud_node *n = &c->node[node];
+	u32 from = (node + 1) % c->nodes;
+	u8 data[SWIM_PACKET_MAX];
+	struct wcursor w = wcursor_of(data, sizeof(data));
+	const struct swim_packet p = {
+		.kind = SWIM_PAGE,
+		.from = c->node[from].id,
+		.incarnation = c->node[from].highest,
+		.change = swim_change(n->swim),
+		.seq = n->swim->pulling ? n->swim->pull_seq : n->swim->sync_seq,
+		.about = n->id,
+	};
+	u64 cursor = n->swim->sync_cursor;
+	bool pulling = n->swim->pulling;
+
+	swim_packet_begin(&w, &p);
+	on_deliver(c, node, from, data, wcursor_len(&w));
+	if (!pulling && n->swim->sync_cursor != n->id)
+		cloud_fail(c, "%u asks for the same page again", node);
+	n->swim->sync_cursor = cursor;
 }
 
 /* @node gets a question out of the blue that calls everybody down. */

@@ -128,6 +128,8 @@ static void mishap(struct cloud *c)
 			cloud_set_change(c, node, c->highest_change / 2);
 		if (on)
 			cloud_stranger(c, node);
+		if (on && c->node[(node + 1) % c->nodes].on)
+			cloud_long_page(c, node);
 		break;
 	case 7:
 		if (on)

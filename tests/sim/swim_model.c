@@ -18,8 +18,13 @@ void model_begin(struct swim_model *m, const struct swim *s)
 	m->next_us = swim_next_us(s);
 	m->timeout_us = swim_timeout_us(s);
 	m->left = s->left;
+	m->sync_due_us = s->sync_due_us;
+	m->pull_seq = s->pull_seq;
+	m->pulling = s->pulling;
+	m->askable = s->count - s->in_state[SWIM_DOWN];
 	m->acked = 0;
-	m->sent = 0;
+	m->sent = m->pages_asked = m->paged = 0;
+	m->timed = 0;
 }
 
 static struct swim_member *find(struct swim_model *m, u64 id)
@@ -80,8 +85,15 @@ static bool told(const struct swim_model *m, const struct swim *s, u64 id,
 		    it->incarnation == incarnation)
 			return true;
 	}
-	/* It may have been sent often enough, or made room for something else. */
-	return m->sent >= swim_times(s) || s->gossip.count == s->gossip.max;
+	/* It may have been sent often enough, or made room for others as new. */
+	if (m->sent >= swim_times(s))
+		return true;
+	if (s->gossip.count < s->gossip.max)
+		return false;
+	for (i = 0; i < s->gossip.count; i++)
+		if (s->gossip.update[i].sent > m->sent)
+			return false;
+	return true;
 }
 
 /* Claims about the node itself: what it is to be called from now on. */
@@ -146,6 +158,35 @@ static const char *members_wrong(struct swim_model *m, const struct swim *s,
 	return NULL;
 }
 
+static const struct swim_probe *asking(const struct swim_probe *list, u64 id)
+{
+	u32 i;
+
+	for (i = 0; i < SWIM_PROBES; i++)
+		if (list[i].target == id)
+			return &list[i];
+	return NULL;
+}
+
+/* Pages: the one asked for is given whole, and the next one is asked for. */
+static const char *pages_wrong(const struct swim_model *m, const struct swim *s,
+			       const struct swim_packet *p)
+{
+	u32 i, known = 0;
+
+	for (i = 0; i < s->count; i++)
+		known += s->member[i].id >= p->about &&
+			 s->member[i].state != SWIM_UNKNOWN;
+	if (p->kind == SWIM_SYNC && m->paged != known)
+		return "a page is not whole";
+	if (p->kind != SWIM_PAGE || !m->pulling || p->seq != m->pull_seq)
+		return NULL;
+	if (s->pulling != (p->about != 0) ||
+	    (s->pulling && s->pull_cursor != p->about))
+		return "after a page it does not ask for the next";
+	return NULL;
+}
+
 const char *model_received(struct swim_model *m, const struct swim *s,
 			   const u8 *data, size_t len)
 {
@@ -180,8 +221,12 @@ const char *model_received(struct swim_model *m, const struct swim *s,
 	if (p.kind == SWIM_PING && p.about == m->self &&
 	    (m->acked != p.from || m->acked_seq != p.seq))
 		return "a question was not answered";
+	if (m->timed && asking(m->probe, m->timed)->stage)
+		return "the round trip of a repeated question counts";
 	wrong = members_wrong(m, s, before, page);
-	return wrong ? wrong : self_wrong(m, &o, s, &p);
+	if (!wrong)
+		wrong = self_wrong(m, &o, s, &p);
+	return wrong || !member ? wrong : pages_wrong(m, s, &p);
 }
 
 const char *model_sent(struct swim_model *m, const struct swim *s, u64 to,
@@ -202,7 +247,14 @@ const char *model_sent(struct swim_model *m, const struct swim *s, u64 to,
 		m->acked = to;
 		m->acked_seq = p.seq;
 	}
-	if (p.kind == SWIM_PAGE || s->left)
+	m->pages_asked += p.kind == SWIM_SYNC;
+	if (p.kind == SWIM_PAGE) {
+		while (swim_item_next(&p.items, &it))
+			m->paged += (it.state == SWIM_DOWN) ==
+				    (swim_state_of(s, it.id) == SWIM_DOWN);
+		return NULL;
+	}
+	if (s->left)
 		return NULL;
 	while (swim_item_next(&p.items, &it)) {
 		if (it.id == to && it.state == how &&
@@ -213,16 +265,6 @@ const char *model_sent(struct swim_model *m, const struct swim *s, u64 to,
 	}
 	if (how >= SWIM_SUSPECT && !told_how)
 		return "a suspect is not told";
-	return NULL;
-}
-
-static const struct swim_probe *asking(const struct swim_probe *list, u64 id)
-{
-	u32 i;
-
-	for (i = 0; i < SWIM_PROBES; i++)
-		if (list[i].target == id)
-			return &list[i];
 	return NULL;
 }
 
@@ -281,6 +323,13 @@ const char *model_ran(const struct swim_model *m, const struct swim *s,
 		    !asking(s->probe, is->id))
 			return "a suspect is asked no more";
 	}
+	for (i = 0; i < SWIM_PROBES; i++)
+		if (s->probe[i].target && !asking(m->probe, s->probe[i].target) &&
+		    swim_state_of(s, s->probe[i].target) == SWIM_DOWN)
+			return "who is down is asked in the round";
+	if (m->sync_due_us <= now_us && m->askable && !m->pages_asked &&
+	    s->in_state[SWIM_DOWN] < s->count)
+		return "no page is asked for";
 	if (now_us > m->next_us && now_us - m->next_us > m->timeout_us)
 		return late_wrong(m, s, now_us - m->next_us);
 	return NULL;

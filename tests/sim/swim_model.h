@@ -26,11 +26,17 @@ struct swim_model { /* as it was before the call */
 	u64 next_us;
 	u32 timeout_us;
 	bool left;
-	bool left_now;
+	u64 sync_due_us;
+	u32 pull_seq;
+	bool pulling;
+	u32 askable; /* members that are not down */
 	/* What the call sent. */
 	u64 acked; /* who was told last that we live, and for which question */
 	u32 acked_seq;
 	u32 sent;
+	u32 pages_asked;
+	u32 paged; /* members on the page it gave */
+	u64 timed; /* whose round trip was told; the owner sets it */
 };
 
 /* Before a call. */

@@ -58,6 +58,7 @@ void cloud_leave(struct cloud *c, u32 node);
 void cloud_set_change(struct cloud *c, u32 node, u64 change);
 /* @node gets a datagram of a number that is no member, full of lies. */
 void cloud_stranger(struct cloud *c, u32 node);
+void cloud_long_page(struct cloud *c, u32 node);
 /* @node's catalog loses @subject and gets it back at once. */
 void cloud_forget(struct cloud *c, u32 node, u32 subject);
 /* How @observer sees @subject. */
