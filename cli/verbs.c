@@ -18,6 +18,7 @@ const struct verb verbs[] = {
 	{ "memory", verb_memory, "lend memory of this node, or take it back" },
 	{ "swap", verb_swap, "borrow memory of other nodes as swap space" },
 	{ "disk", verb_disk, "borrow memory of other nodes as a disk" },
+	{ "cache", verb_cache, "serve a memcached-compatible cache, and use it" },
 	{ "run", verb_run, "run a program on another node, on some or on all" },
 	{ "ps", verb_ps, "list jobs" },
 	{ "attach", verb_attach, "follow the output of a detached job" },

@@ -82,7 +82,7 @@ void reply_u64(struct run *x, u64 v)
 	reply_bytes(x, digits, number_print(v, digits));
 }
 
-void say(struct run *x, const char *s)
+void mc_say(struct run *x, const char *s)
 {
 	if (x->c->noreply)
 		return;
@@ -90,10 +90,10 @@ void say(struct run *x, const char *s)
 	reply_bytes(x, "\r\n", 2);
 }
 
-void say_error(struct run *x, const char *s)
+void mc_say_error(struct run *x, const char *s)
 {
 	x->c->noreply = false;
-	say(x, s);
+	mc_say(x, s);
 }
 
 /* Room for @bytes of text and @vecs vectors beside what a command needs. */
@@ -200,7 +200,7 @@ static bool send_more(struct run *x)
 	return c->state != MEMCACHED_SENDING;
 }
 
-void swallow(struct run *x, u64 len)
+void mc_swallow(struct run *x, u64 len)
 {
 	x->c->left = (u32)len;
 	x->c->state = MEMCACHED_SWALLOW;
@@ -241,11 +241,11 @@ static void value_is_whole(struct run *x, struct shard *s)
 		cache_release(s->cache, item);
 		if (c->command & COMMAND_META)
 			c->noreply = false;
-		say(x, "CLIENT_ERROR bad data chunk");
+		mc_say(x, "CLIENT_ERROR bad data chunk");
 		return;
 	}
 	c->item = item;
-	result = store_finish(x, s);
+	result = mc_store_finish(x, s);
 	c->item = 0;
 	if (c->command & COMMAND_META)
 		meta_stored(x, s, item, result);

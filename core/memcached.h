@@ -123,9 +123,10 @@ struct memcached_conn {
 	u8 echo[MEMCACHED_OPAQUE_MAX + 6]; /* flags of ms to be answered */
 };
 
+/* As a program's struct iovec and the kernel's struct kvec. */
 struct memcached_vec {
 	const void *base;
-	u32 len;
+	size_t len;
 };
 
 /* One for each thread. What vec points to is valid until memcached_sent(). */

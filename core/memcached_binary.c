@@ -167,7 +167,7 @@ static void get(struct run *x, const struct request *q)
 		struct cache_item *it = cache_at(s.cache, item);
 
 		if (touch) {
-			it->expires = time_of(x->m, be32(q->extras));
+			it->expires = mc_time_of(x->m, be32(q->extras));
 			s.cache->classes[it->class].commands[CACHE_TOUCHES]++;
 		}
 		cache_bump(s.cache, item);
@@ -203,10 +203,10 @@ static void store(struct run *x, const struct request *q)
 	struct memcached_conn *c = x->c;
 	bool join = q->op == OP_APPEND || q->op == OP_PREPEND;
 	u32 flags = join ? 0 : be32(q->extras);
-	u32 expires = join ? 0 : time_of(x->m, be32(q->extras + 4));
+	u32 expires = join ? 0 : mc_time_of(x->m, be32(q->extras + 4));
 	u32 len = q->body_len - q->key.len - q->extras_len;
 	struct shard s = shard_enter(x, q->key.text, q->key.len);
-	bool fits = size_ok(x->m, q->key.len, flags, len);
+	bool fits = mc_size_ok(x->m, q->key.len, flags, len);
 
 	c->command = COMMAND_BINARY;
 	c->mode = (u8)mode_of(q);
@@ -215,7 +215,7 @@ static void store(struct run *x, const struct request *q)
 	c->echo[0] = q->opcode;
 	c->tail[0] = '\r';
 	c->tail[1] = '\n';
-	if (!fits || !store_begin(x, &s, q->key, flags, expires, len)) {
+	if (!fits || !mc_store_begin(x, &s, q->key, flags, expires, len)) {
 		s.s->counts.store_too_large += !fits;
 		if (fits)
 			fail_with(x, q->opcode, NO_MEMORY,
@@ -223,8 +223,8 @@ static void store(struct run *x, const struct request *q)
 		else
 			fail(x, q->opcode, TOO_LARGE);
 		if (q->op == OP_SET)
-			store_forget(&s, q->key);
-		swallow(x, len);
+			mc_store_forget(&s, q->key);
+		mc_swallow(x, len);
 	}
 	shard_leave(x, &s);
 }
@@ -261,7 +261,7 @@ static bool count_from(struct run *x, struct shard *s, const struct request *q,
 	d->value = be64(q->extras + 8);
 	len = number_print(d->value, digits);
 	item = cache_alloc(s->cache, q->key.text, q->key.len, 0,
-			   time_of(x->m, be32(q->extras + 16)), len);
+			   mc_time_of(x->m, be32(q->extras + 16)), len);
 	if (!item)
 		return false;
 	cache_write(s->cache, item, 0, digits, len);
@@ -293,7 +293,7 @@ static void count(struct run *x, const struct request *q)
 	enum status status = OK;
 	u8 body[8];
 
-	switch (store_delta(x, &s, &d)) {
+	switch (mc_store_delta(x, &s, &d)) {
 	case DELTA_OK:
 		break;
 	case DELTA_NOT_NUMBER:
@@ -340,7 +340,7 @@ static void delete(struct run *x, const struct request *q)
 
 static void flush(struct run *x, const struct request *q)
 {
-	store_flush(x, q->extras_len ? be32(q->extras) : 0);
+	mc_store_flush(x, q->extras_len ? be32(q->extras) : 0);
 	answer(x, q->opcode, NULL, 0, 0);
 }
 
@@ -378,7 +378,7 @@ static void quit(struct run *x, const struct request *q)
 static void authenticate(struct run *x, const struct request *q)
 {
 	fail(x, q->opcode, UNKNOWN_COMMAND);
-	swallow(x, q->body_len - q->key.len);
+	mc_swallow(x, q->body_len - q->key.len);
 }
 
 enum { ANY = 0xff, KEY = 1, NO_KEY = 2, VALUE = 4 };
@@ -449,7 +449,7 @@ static void execute(struct run *x, struct request *q)
 		o = &operations[q->opcode];
 	if (!o) {
 		fail(x, q->opcode, UNKNOWN_COMMAND);
-		swallow(x, q->body_len - q->key_len - q->extras_len);
+		mc_swallow(x, q->body_len - q->key_len - q->extras_len);
 		return;
 	}
 	if (!is_well_formed(o, q)) {

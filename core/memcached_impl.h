@@ -63,9 +63,9 @@ void reply_bytes(struct run *x, const void *data, u32 len);
 void reply_string(struct run *x, const char *s);
 void reply_u64(struct run *x, u64 v);
 /* Unless the command was noreply: @s and the end of a line. */
-void say(struct run *x, const char *s);
+void mc_say(struct run *x, const char *s);
 /* The same whatever noreply says. */
-void say_error(struct run *x, const char *s);
+void mc_say_error(struct run *x, const char *s);
 /* As cache_find(); an item that too many hold already counts as not there. */
 u32 find_to_send(const struct shard *s, struct token key);
 /* The value of @item (its shard locked), and @after, by copy, by vectors, or with
@@ -74,7 +74,7 @@ u32 find_to_send(const struct shard *s, struct token key);
 void reply_value(struct run *x, const struct shard *s, u32 item,
 		 const char *after, enum memcached_state next);
 /* Throws away the next @len bytes. */
-void swallow(struct run *x, u64 len);
+void mc_swallow(struct run *x, u64 len);
 
 /* Numbers as memcached reads them, memcached_number.c. */
 bool number_s32(struct token t, s32 *out);
@@ -82,8 +82,8 @@ bool number_u32(struct token t, u32 *out);
 bool number_u64(struct token t, u64 *out);
 u32 number_print(u64 v, u8 *out); /* at most 20 bytes */
 /* Length of the key, 0 when it is not base64; @out has room for @len. */
-u32 base64_decode(const u8 *in, u32 len, u8 *out);
-u32 base64_encode(const u8 *in, u32 len, u8 *out);
+u32 mc_base64_decode(const u8 *in, u32 len, u8 *out);
+u32 mc_base64_encode(const u8 *in, u32 len, u8 *out);
 
 static inline bool token_is(struct token t, const char *s)
 {
@@ -91,22 +91,22 @@ static inline bool token_is(struct token t, const char *s)
 }
 
 /* What the commands have in common, memcached_store.c. */
-u32 time_of(const struct memcached *m, s64 exptime);
+u32 mc_time_of(const struct memcached *m, s64 exptime);
 /* Negative means expired already. */
-u32 time_of_text(const struct memcached *m, s32 exptime);
+u32 mc_time_of_text(const struct memcached *m, s32 exptime);
 /* Would memcached have taken it? Its sizes count here, not ours. */
-bool size_ok(const struct memcached *m, u32 key_len, u32 flags, u64 value_len);
+bool mc_size_ok(const struct memcached *m, u32 key_len, u32 flags, u64 value_len);
 u32 nominal_bytes(u32 key_len, u32 flags, u64 value_len);
 u32 nominal_class(u32 bytes);
 /* A new item for the connection to receive; 0 when there is no memory. */
-u32 store_begin(struct run *x, struct shard *s, struct token key, u32 flags,
+u32 mc_store_begin(struct run *x, struct shard *s, struct token key, u32 flags,
 		u32 expires, u32 value_len);
 /* Its value is whole: stores it by conn.mode, and lets go of it. Its number is
  * left in conn.unique when it was stored.
  */
-enum store_result store_finish(struct run *x, struct shard *s);
+enum store_result mc_store_finish(struct run *x, struct shard *s);
 /* An item that could not be stored must not leave an older one behind. */
-void store_forget(struct shard *s, struct token key);
+void mc_store_forget(struct shard *s, struct token key);
 
 enum delta_result { DELTA_OK, DELTA_NOT_NUMBER, DELTA_NO_MEMORY,
 		    DELTA_NOT_FOUND, DELTA_MISMATCH };
@@ -121,8 +121,8 @@ struct delta {
 	bool replaced; /* out: a longer number is a new item */
 };
 
-enum delta_result store_delta(struct run *x, struct shard *s, struct delta *d);
-void store_flush(struct run *x, s64 exptime);
+enum delta_result mc_store_delta(struct run *x, struct shard *s, struct delta *d);
+void mc_store_flush(struct run *x, s64 exptime);
 
 /* Each executes one command whose line is @t; pos is behind it. */
 void text_command(struct run *x, const u8 *line, u32 len);

@@ -45,13 +45,13 @@ static bool read_time(struct run *x, struct token rest, u32 *out,
 		f->error = bad_token;
 		return false;
 	}
-	*out = time_of_text(x->m, t);
+	*out = mc_time_of_text(x->m, t);
 	return true;
 }
 
 static bool decode_key(struct meta *f)
 {
-	u32 len = base64_decode(f->key.text, f->key.len, f->decoded);
+	u32 len = mc_base64_decode(f->key.text, f->key.len, f->decoded);
 
 	f->key_binary = true;
 	f->key.text = f->decoded;
@@ -212,7 +212,7 @@ static u8 *put_key(u8 *p, const u8 *key, u32 len, bool binary)
 		memcpy(p, key, len);
 		return p + len;
 	}
-	p += base64_encode(key, len, p);
+	p += mc_base64_encode(key, len, p);
 	return put_flag(p, 'b');
 }
 
@@ -329,7 +329,7 @@ static void get_hit(struct run *x, struct shard *s, const struct meta *f,
 	for (i = 0; i < f->count; i++) {
 		p = get_flag(x, p, f, it, g, f->flags[i]);
 		if (!p) {
-			say_error(x, long_opaque);
+			mc_say_error(x, long_opaque);
 			return;
 		}
 	}
@@ -356,7 +356,7 @@ static void get_miss(struct run *x, struct shard *s, const struct meta *f)
 	memcpy(p, "EN", 2);
 	p = put_echo(p + 2, f);
 	if (!p)
-		say_error(x, long_opaque);
+		mc_say_error(x, long_opaque);
 	else if (!x->c->noreply)
 		line_end(x, p);
 }
@@ -369,15 +369,15 @@ static void meta_get(struct run *x, const struct token *t, u32 count)
 
 	meta_start(&f, t, count, 2);
 	if (f.key.len > CACHE_KEY_MAX) {
-		say_error(x, bad_format);
+		mc_say_error(x, bad_format);
 		return;
 	}
 	if (count > META_TOKENS_MAX) {
-		say_error(x, "CLIENT_ERROR options flags are too long");
+		mc_say_error(x, "CLIENT_ERROR options flags are too long");
 		return;
 	}
 	if (!read_flags(x, &f, &x->c->noreply)) {
-		say_error(x, f.error);
+		mc_say_error(x, f.error);
 		return;
 	}
 	s = shard_enter(x, f.key.text, f.key.len);
@@ -471,13 +471,13 @@ static const char *set_begin(struct run *x, struct meta *f, u32 value_len)
 	c->unique = f->unique;
 	c->left = value_len + 2;
 	s = shard_enter(x, f->key.text, f->key.len);
-	fits = size_ok(x->m, f->key.len, f->client_flags, value_len);
-	if (!fits || !store_begin(x, &s, f->key, f->client_flags, f->expires,
+	fits = mc_size_ok(x->m, f->key.len, f->client_flags, value_len);
+	if (!fits || !mc_store_begin(x, &s, f->key, f->client_flags, f->expires,
 				  value_len)) {
 		s.s->counts.store_too_large += !fits;
 		error = fits ? "SERVER_ERROR out of memory storing object" :
 			       "SERVER_ERROR object too large for cache";
-		store_forget(&s, f->key);
+		mc_store_forget(&s, f->key);
 	} else if (f->key_binary) {
 		cache_at(s.cache, c->item)->bits |= CACHE_KEY_BINARY;
 	}
@@ -492,22 +492,22 @@ static void meta_set(struct run *x, const struct token *t, u32 count)
 	s32 len;
 
 	if (t[1].len > CACHE_KEY_MAX || count == 3) {
-		say_error(x, bad_format);
+		mc_say_error(x, bad_format);
 		return;
 	}
 	if (count > META_TOKENS_MAX) {
-		say_error(x, many_options);
+		mc_say_error(x, many_options);
 		return;
 	}
 	if (!number_s32(t[2], &len) || len < 0 || len > 0x7fffffff - 2) {
-		say_error(x, bad_format);
+		mc_say_error(x, bad_format);
 		return;
 	}
 	meta_start(&f, t, count, 3);
 	error = set_begin(x, &f, (u32)len);
 	if (error) {
-		say_error(x, error);
-		swallow(x, (u64)len + 2);
+		mc_say_error(x, error);
+		mc_swallow(x, (u64)len + 2);
 	}
 }
 
@@ -587,16 +587,16 @@ static void meta_delete(struct run *x, const struct token *t, u32 count)
 
 	meta_start(&f, t, count, 2);
 	if (f.key.len > CACHE_KEY_MAX || count > META_TOKENS_MAX) {
-		say(x, f.key.len > CACHE_KEY_MAX ? bad_format : many_options);
+		mc_say(x, f.key.len > CACHE_KEY_MAX ? bad_format : many_options);
 		return;
 	}
 	if (!read_flags(x, &f, &x->c->noreply)) {
-		say_error(x, bad_flags);
+		mc_say_error(x, bad_flags);
 		return;
 	}
 	p = put_echo(start + 2, &f);
 	if (!p) {
-		say_error(x, long_opaque);
+		mc_say_error(x, long_opaque);
 		return;
 	}
 	s = shard_enter(x, f.key.text, f.key.len);
@@ -668,7 +668,7 @@ static void delta_done(struct run *x, struct shard *s, const struct meta *f,
 	}
 	p = delta_flags(x, p, f, n);
 	if (!p) {
-		say_error(x, long_opaque);
+		mc_say_error(x, long_opaque);
 		return;
 	}
 	if (quiet)
@@ -715,22 +715,22 @@ static void delta_missed(struct run *x, struct shard *s, const struct meta *f,
 	if (p)
 		line_end(x, p);
 	else
-		say_error(x, long_opaque);
+		mc_say_error(x, long_opaque);
 }
 
 static void delta_run(struct run *x, struct shard *s, const struct meta *f,
 		      struct counting *n)
 {
-	switch (store_delta(x, s, &n->d)) {
+	switch (mc_store_delta(x, s, &n->d)) {
 	case DELTA_OK:
 		delta_done(x, s, f, n, x->c->noreply);
 		break;
 	case DELTA_NOT_NUMBER:
-		say_error(x, "CLIENT_ERROR cannot increment or decrement "
+		mc_say_error(x, "CLIENT_ERROR cannot increment or decrement "
 			     "non-numeric value");
 		break;
 	case DELTA_NO_MEMORY:
-		say_error(x, "SERVER_ERROR out of memory");
+		mc_say_error(x, "SERVER_ERROR out of memory");
 		break;
 	case DELTA_MISMATCH:
 		delta_missed(x, s, f, "EX", n->d.increase);
@@ -741,7 +741,7 @@ static void delta_run(struct run *x, struct shard *s, const struct meta *f,
 		else if (delta_create(s, f, n))
 			delta_done(x, s, f, n, false);
 		else
-			say_error(x, "SERVER_ERROR Out of memory allocating new "
+			mc_say_error(x, "SERVER_ERROR Out of memory allocating new "
 				     "item");
 	}
 }
@@ -755,15 +755,15 @@ static void meta_delta(struct run *x, const struct token *t, u32 count)
 	meta_start(&f, t, count, 2);
 	f.delta = 1;
 	if (f.key.len > CACHE_KEY_MAX || count > META_TOKENS_MAX) {
-		say(x, f.key.len > CACHE_KEY_MAX ? bad_format : many_options);
+		mc_say(x, f.key.len > CACHE_KEY_MAX ? bad_format : many_options);
 		return;
 	}
 	if (!read_flags(x, &f, &x->c->noreply)) {
-		say_error(x, bad_flags);
+		mc_say_error(x, bad_flags);
 		return;
 	}
 	if (f.mode && !memchr("I+D-", f.mode, 4)) {
-		say_error(x, "CLIENT_ERROR invalid mode for ma M token");
+		mc_say_error(x, "CLIENT_ERROR invalid mode for ma M token");
 		return;
 	}
 	n.d.increase = f.mode != 'D' && f.mode != '-';
@@ -790,7 +790,7 @@ static void describe_item(struct run *x, struct cache_item *it)
 				  it->value_len);
 
 	if (it->bits & CACHE_KEY_BINARY) {
-		p += base64_encode(cache_key(it), it->key_len, p);
+		p += mc_base64_encode(cache_key(it), it->key_len, p);
 	} else {
 		memcpy(p, cache_key(it), it->key_len);
 		p += it->key_len;
@@ -822,7 +822,7 @@ static void meta_debug(struct run *x, const struct token *t, u32 count)
 	meta_start(&f, t, count, 2);
 	if (count < 3 || f.key.len > CACHE_KEY_MAX ||
 	    (f.count && token_is(f.flags[0], "b") && !decode_key(&f))) {
-		say(x, bad_format);
+		mc_say(x, bad_format);
 		return;
 	}
 	s = shard_enter(x, f.key.text, f.key.len);
@@ -832,7 +832,7 @@ static void meta_debug(struct run *x, const struct token *t, u32 count)
 		describe_item(x, cache_at(s.cache, item));
 	shard_leave(x, &s);
 	if (!item)
-		say(x, "EN");
+		mc_say(x, "EN");
 }
 
 bool meta_command(struct run *x, struct token *t, u32 count)
@@ -850,7 +850,7 @@ bool meta_command(struct run *x, struct token *t, u32 count)
 	u32 i;
 
 	if (name == 'n') {
-		say(x, "MN");
+		mc_say(x, "MN");
 		return true;
 	}
 	if (name == 'e') {

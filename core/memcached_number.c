@@ -108,7 +108,7 @@ static int sextet(u8 c)
 	return c == '+' ? 62 : c == '/' ? 63 : c == '=' ? 0 : -1;
 }
 
-u32 base64_decode(const u8 *in, u32 len, u8 *out)
+u32 mc_base64_decode(const u8 *in, u32 len, u8 *out)
 {
 	u32 count = 0, used = 0, word = 0, pad = 0, i;
 
@@ -140,7 +140,7 @@ u32 base64_decode(const u8 *in, u32 len, u8 *out)
 	return used;
 }
 
-u32 base64_encode(const u8 *in, u32 len, u8 *out)
+u32 mc_base64_encode(const u8 *in, u32 len, u8 *out)
 {
 	u32 used = 0;
 

@@ -539,15 +539,15 @@ enum stats_answer stats_ask(struct run *x, struct token what)
 void stats_begin(struct run *x, const struct token *t, u32 count)
 {
 	if (token_is(t[1], "cachedump")) {
-		say(x, "CLIENT_ERROR stats cachedump not allowed");
+		mc_say(x, "CLIENT_ERROR stats cachedump not allowed");
 		return;
 	}
 	switch (stats_ask(x, t[1])) {
 	case STATS_WERE_RESET:
-		say(x, "RESET");
+		mc_say(x, "RESET");
 		break;
 	case STATS_UNKNOWN:
-		say(x, "ERROR");
+		mc_say(x, "ERROR");
 		break;
 	default:
 		break;

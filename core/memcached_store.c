@@ -13,7 +13,7 @@ enum {
 	DIGITS_MAX = 20,
 };
 
-u32 time_of(const struct memcached *m, s64 exptime)
+u32 mc_time_of(const struct memcached *m, s64 exptime)
 {
 	if (exptime == 0)
 		return 0;
@@ -22,9 +22,9 @@ u32 time_of(const struct memcached *m, s64 exptime)
 	return exptime <= m->started_s ? 1 : (u32)(exptime - m->started_s);
 }
 
-u32 time_of_text(const struct memcached *m, s32 exptime)
+u32 mc_time_of_text(const struct memcached *m, s32 exptime)
 {
-	return time_of(m, exptime < 0 ? RELATIVE_MAX_S + 1 : exptime);
+	return mc_time_of(m, exptime < 0 ? RELATIVE_MAX_S + 1 : exptime);
 }
 
 u32 nominal_bytes(u32 key_len, u32 flags, u64 value_len)
@@ -33,7 +33,7 @@ u32 nominal_bytes(u32 key_len, u32 flags, u64 value_len)
 		     value_len + 2);
 }
 
-bool size_ok(const struct memcached *m, u32 key_len, u32 flags, u64 value_len)
+bool mc_size_ok(const struct memcached *m, u32 key_len, u32 flags, u64 value_len)
 {
 	return value_len <= CACHE_VALUE_LIMIT &&
 	       nominal_bytes(key_len, flags, value_len) <= m->value_max;
@@ -51,7 +51,7 @@ u32 nominal_class(u32 bytes)
 	return k;
 }
 
-u32 store_begin(struct run *x, struct shard *s, struct token key, u32 flags,
+u32 mc_store_begin(struct run *x, struct shard *s, struct token key, u32 flags,
 		u32 expires, u32 value_len)
 {
 	u32 item = cache_alloc(s->cache, key.text, key.len, flags, expires,
@@ -67,7 +67,7 @@ u32 store_begin(struct run *x, struct shard *s, struct token key, u32 flags,
 	return item;
 }
 
-void store_forget(struct shard *s, struct token key)
+void mc_store_forget(struct shard *s, struct token key)
 {
 	u32 old = cache_find(s->cache, key.text, key.len, s->hash);
 
@@ -87,14 +87,17 @@ static void copy(struct cache *c, u32 from, u32 to, u32 at)
 }
 
 /* A new item of @old's value and @made's; 0 when there is no memory. */
-static u32 joined(struct shard *s, u32 old, u32 made, bool made_first)
+static u32 joined(struct run *x, struct shard *s, u32 old, u32 made,
+		  bool made_first)
 {
 	struct cache *c = s->cache;
 	struct cache_item *o = cache_at(c, old), *n = cache_at(c, made);
 	u32 old_len = o->value_len, len = n->value_len;
 	u32 both;
 
-	if (!cache_hold(c, old))
+	if (!mc_size_ok(x->m, o->key_len, cache_client_flags(o),
+			(u64)old_len + len) ||
+	    !cache_hold(c, old))
 		return 0;
 	both = cache_alloc(c, cache_key(o), o->key_len, cache_client_flags(o),
 			   o->expires, old_len + len);
@@ -165,7 +168,7 @@ static enum store_result without_old(struct run *x, struct shard *s)
 	}
 }
 
-enum store_result store_finish(struct run *x, struct shard *s)
+enum store_result mc_store_finish(struct run *x, struct shard *s)
 {
 	struct memcached_conn *c = x->c;
 	struct cache_item *it = cache_at(s->cache, c->item);
@@ -178,7 +181,7 @@ enum store_result store_finish(struct run *x, struct shard *s)
 	if (result != STORED)
 		return result;
 	if (old && (c->mode == STORE_APPEND || c->mode == STORE_PREPEND)) {
-		both = joined(s, old, made, c->mode == STORE_PREPEND);
+		both = joined(x, s, old, made, c->mode == STORE_PREPEND);
 		if (!both)
 			return NOT_STORED;
 		made = both;
@@ -238,7 +241,7 @@ static u32 replace_number(struct shard *s, u32 old, struct token key,
 	return made;
 }
 
-enum delta_result store_delta(struct run *x, struct shard *s, struct delta *d)
+enum delta_result mc_store_delta(struct run *x, struct shard *s, struct delta *d)
 {
 	struct cache *c = s->cache;
 	u32 item = cache_find(c, d->key.text, d->key.len, s->hash);
@@ -277,7 +280,7 @@ enum delta_result store_delta(struct run *x, struct shard *s, struct delta *d)
 	return DELTA_OK;
 }
 
-void store_flush(struct run *x, s64 exptime)
+void mc_store_flush(struct run *x, s64 exptime)
 {
 	struct memcached *m = x->m;
 	u32 i;
@@ -286,7 +289,7 @@ void store_flush(struct run *x, s64 exptime)
 		if (m->lock)
 			m->lock(m->arg, i);
 		cache_flush(&m->shards[i].cache,
-			    exptime > 0 ? time_of(m, exptime) : m->now);
+			    exptime > 0 ? mc_time_of(m, exptime) : m->now);
 		m->shards[i].counts.flush_cmds += i == 0;
 		if (m->unlock)
 			m->unlock(m->arg, i);

@@ -103,7 +103,7 @@ bool text_keys(struct run *x)
 		x->pos = start;
 		if (p - start <= CACHE_KEY_MAX + 1)
 			return false;
-		say(x, bad_format);
+		mc_say(x, bad_format);
 		x->c->state = MEMCACHED_LINE;
 		return true;
 	}
@@ -158,14 +158,14 @@ static void get_command(struct run *x, const struct token *t, const u8 *end,
 
 	if (command & COMMAND_TOUCH) {
 		if (!number_s32(t[1], &exptime)) {
-			say(x, bad_exptime);
+			mc_say(x, bad_exptime);
 			return;
 		}
-		x->c->expires = time_of_text(x->m, exptime);
+		x->c->expires = mc_time_of_text(x->m, exptime);
 		keys += t[1].len;
 	}
 	if (!keys_fit(keys, end)) {
-		say(x, bad_format);
+		mc_say(x, bad_format);
 		return;
 	}
 	/* The keys are read again from the buffer, as far as a reply goes. */
@@ -203,7 +203,7 @@ static void store_command(struct run *x, const struct token *t, u32 count,
 
 	find_noreply(x, t, count);
 	if (!read_storing(t, mode == STORE_CAS, &w)) {
-		say(x, bad_format);
+		mc_say(x, bad_format);
 		return;
 	}
 	s = shard_enter(x, w.key.text, w.key.len);
@@ -211,16 +211,16 @@ static void store_command(struct run *x, const struct token *t, u32 count,
 	x->c->mode = (u8)mode;
 	x->c->unique = w.unique;
 	x->c->left = (u32)w.value_len + 2;
-	fits = size_ok(x->m, w.key.len, w.flags, (u64)w.value_len);
-	if (!fits || !store_begin(x, &s, w.key, w.flags,
-				  time_of_text(x->m, w.exptime),
+	fits = mc_size_ok(x->m, w.key.len, w.flags, (u64)w.value_len);
+	if (!fits || !mc_store_begin(x, &s, w.key, w.flags,
+				  mc_time_of_text(x->m, w.exptime),
 				  (u32)w.value_len)) {
 		s.s->counts.store_too_large += !fits;
-		say(x, fits ? "SERVER_ERROR out of memory storing object" :
+		mc_say(x, fits ? "SERVER_ERROR out of memory storing object" :
 			      "SERVER_ERROR object too large for cache");
-		swallow(x, (u64)w.value_len + 2);
+		mc_swallow(x, (u64)w.value_len + 2);
 		if (mode == STORE_SET)
-			store_forget(&s, w.key);
+			mc_store_forget(&s, w.key);
 	}
 	shard_leave(x, &s);
 }
@@ -234,7 +234,7 @@ void classic_stored(struct run *x, enum store_result result)
 		[NOT_STORED] = "NOT_STORED",
 	};
 
-	say(x, names[result]);
+	mc_say(x, names[result]);
 }
 
 static void touch_command(struct run *x, const struct token *t, u32 count)
@@ -245,11 +245,11 @@ static void touch_command(struct run *x, const struct token *t, u32 count)
 
 	find_noreply(x, t, count);
 	if (t[1].len > CACHE_KEY_MAX) {
-		say(x, bad_format);
+		mc_say(x, bad_format);
 		return;
 	}
 	if (!number_s32(t[2], &exptime)) {
-		say(x, bad_exptime);
+		mc_say(x, bad_exptime);
 		return;
 	}
 	s = shard_enter(x, t[1].text, t[1].len);
@@ -258,14 +258,14 @@ static void touch_command(struct run *x, const struct token *t, u32 count)
 	if (item) {
 		struct cache_item *it = cache_at(s.cache, item);
 
-		it->expires = time_of_text(x->m, exptime);
+		it->expires = mc_time_of_text(x->m, exptime);
 		s.cache->classes[it->class].commands[CACHE_TOUCHES]++;
 		cache_bump(s.cache, item);
 	} else {
 		s.s->counts.touch_misses++;
 	}
 	shard_leave(x, &s);
-	say(x, item ? "TOUCHED" : "NOT_FOUND");
+	mc_say(x, item ? "TOUCHED" : "NOT_FOUND");
 }
 
 static void delta_missed(struct shard *s, bool increase)
@@ -286,32 +286,32 @@ static void delta_command(struct run *x, const struct token *t, u32 count,
 
 	find_noreply(x, t, count);
 	if (d.key.len > CACHE_KEY_MAX) {
-		say(x, bad_format);
+		mc_say(x, bad_format);
 		return;
 	}
 	if (!number_u64(t[2], &d.by)) {
-		say(x, "CLIENT_ERROR invalid numeric delta argument");
+		mc_say(x, "CLIENT_ERROR invalid numeric delta argument");
 		return;
 	}
 	s = shard_enter(x, d.key.text, d.key.len);
-	result = store_delta(x, &s, &d);
+	result = mc_store_delta(x, &s, &d);
 	if (result == DELTA_NOT_FOUND)
 		delta_missed(&s, increase);
 	shard_leave(x, &s);
 	switch (result) {
 	case DELTA_OK:
 		digits[number_print(d.value, digits)] = '\0';
-		say(x, (const char *)digits);
+		mc_say(x, (const char *)digits);
 		break;
 	case DELTA_NOT_NUMBER:
-		say(x, "CLIENT_ERROR cannot increment or decrement non-numeric "
+		mc_say(x, "CLIENT_ERROR cannot increment or decrement non-numeric "
 		       "value");
 		break;
 	case DELTA_NO_MEMORY:
-		say(x, "SERVER_ERROR out of memory");
+		mc_say(x, "SERVER_ERROR out of memory");
 		break;
 	default:
-		say(x, "NOT_FOUND");
+		mc_say(x, "NOT_FOUND");
 	}
 }
 
@@ -334,12 +334,12 @@ static void delete_command(struct run *x, const struct token *t, u32 count)
 	u32 item;
 
 	if (!delete_is_valid(x, t, count)) {
-		say(x, "CLIENT_ERROR bad command line format.  "
+		mc_say(x, "CLIENT_ERROR bad command line format.  "
 		       "Usage: delete <key> [noreply]");
 		return;
 	}
 	if (t[1].len > CACHE_KEY_MAX) {
-		say(x, bad_format);
+		mc_say(x, bad_format);
 		return;
 	}
 	s = shard_enter(x, t[1].text, t[1].len);
@@ -353,7 +353,7 @@ static void delete_command(struct run *x, const struct token *t, u32 count)
 		s.s->counts.delete_misses++;
 	}
 	shard_leave(x, &s);
-	say(x, item ? "DELETED" : "NOT_FOUND");
+	mc_say(x, item ? "DELETED" : "NOT_FOUND");
 }
 
 static void flush_command(struct run *x, const struct token *t, u32 count)
@@ -362,11 +362,11 @@ static void flush_command(struct run *x, const struct token *t, u32 count)
 
 	find_noreply(x, t, count);
 	if (count != (x->c->noreply ? 3 : 2) && !number_s32(t[1], &exptime)) {
-		say(x, bad_exptime);
+		mc_say(x, bad_exptime);
 		return;
 	}
-	store_flush(x, exptime);
-	say(x, "OK");
+	mc_store_flush(x, exptime);
+	mc_say(x, "OK");
 }
 
 static void verbosity_command(struct run *x, const struct token *t, u32 count)
@@ -375,11 +375,11 @@ static void verbosity_command(struct run *x, const struct token *t, u32 count)
 
 	find_noreply(x, t, count);
 	if (!number_u32(t[1], &level)) {
-		say(x, bad_format);
+		mc_say(x, bad_format);
 		return;
 	}
 	x->m->verbosity = level > 2 ? 2 : level;
-	say(x, "OK");
+	mc_say(x, "OK");
 }
 
 /* Who runs the machine sets these, not who uses the cache. */
@@ -389,23 +389,23 @@ static void memlimit_command(struct run *x, const struct token *t, u32 count)
 
 	find_noreply(x, t, count);
 	if (!number_u32(t[1], &megabytes))
-		say(x, "ERROR");
+		mc_say(x, "ERROR");
 	else if (megabytes < 8)
-		say(x, "MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m");
+		mc_say(x, "MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m");
 	else
-		say(x, "MEMLIMIT_ADJUST_FAILED out of bounds or unable to "
+		mc_say(x, "MEMLIMIT_ADJUST_FAILED out of bounds or unable to "
 		       "adjust");
 }
 
 static void version_command(struct run *x)
 {
 	reply_string(x, "VERSION ");
-	say(x, x->m->version);
+	mc_say(x, x->m->version);
 }
 
 static void shutdown_command(struct run *x)
 {
-	say(x, "ERROR: shutdown not enabled");
+	mc_say(x, "ERROR: shutdown not enabled");
 }
 
 static void other_command(struct run *x, const struct token *t, u32 count)
@@ -425,12 +425,12 @@ static void other_command(struct run *x, const struct token *t, u32 count)
 	else if (token_is(t[0], "shutdown"))
 		shutdown_command(x);
 	else if (token_is(t[0], "watch"))
-		say(x, "CLIENT_ERROR watch commands not allowed");
+		mc_say(x, "CLIENT_ERROR watch commands not allowed");
 	else if (last.len >= 5 && !memcmp(last.text, "HTTP/", 5) &&
 		 !memchr("gsacidtfv", t[0].text[0], 9))
 		x->c->state = MEMCACHED_CLOSING;
 	else
-		say(x, "ERROR");
+		mc_say(x, "ERROR");
 }
 
 #define NAME(s) { (const u8 *)(s), sizeof(s) - 1 }
@@ -464,7 +464,7 @@ static bool storing_command(struct run *x, const struct token *t, u32 count)
 		if (count == storing[i].least || count == storing[i].most)
 			store_command(x, t, count, storing[i].mode);
 		else
-			say(x, "ERROR");
+			mc_say(x, "ERROR");
 		return true;
 	}
 	return false;
@@ -489,7 +489,7 @@ static bool getting_command(struct run *x, const struct token *t, u32 count,
 		if (!token_equals(t[0], getting[i].name))
 			continue;
 		if (count < 3)
-			say(x, "ERROR");
+			mc_say(x, "ERROR");
 		else
 			get_command(x, t, end, getting[i].command);
 		return true;
@@ -519,12 +519,12 @@ void text_command(struct run *x, const u8 *line, u32 len)
 	u32 count = tokenize(line, len, t);
 
 	if (count < 2 || t[0].len < 2) {
-		say(x, "ERROR");
+		mc_say(x, "ERROR");
 		return;
 	}
 	if (t[0].text[0] == 'm' && t[0].len == 2) {
 		if (!meta_command(x, t, count))
-			say(x, "ERROR");
+			mc_say(x, "ERROR");
 		return;
 	}
 	if (getting_command(x, t, count, line + len) ||

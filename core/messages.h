@@ -23,6 +23,7 @@
 #define VIRGO_CORE_MESSAGES_H
 
 #include "msg_borrow.h"
+#include "msg_cache.h"
 #include "msg_control.h"
 #include "msg_job.h"
 #include "msg_file.h"
@@ -31,7 +32,7 @@
 
 #define VIRGO_MESSAGES(M)                                                      \
 	CONTROL_MESSAGES(M) JOB_MESSAGES(M) FILE_MESSAGES(M) KERNEL_MESSAGES(M)       \
-	MEMORY_MESSAGES(M) BORROW_MESSAGES(M)
+	MEMORY_MESSAGES(M) BORROW_MESSAGES(M) CACHE_MESSAGES(M)
 #define VIRGO_RECORDS(M)                                                       \
 	CONTROL_RECORDS(M) JOB_RECORDS(M) FILE_RECORDS(M) MEMORY_RECORDS(M) \
 	BORROW_RECORDS(M)

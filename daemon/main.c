@@ -18,6 +18,7 @@
 
 #include "audit.h"
 #include "borrow.h"
+#include "cached.h"
 #include "catalog.h"
 #include "choosing.h"
 #include "client.h"
@@ -361,7 +362,7 @@ static int build(struct daemon *d, const struct options *o, struct failure *f)
 		home_start(n);
 		ret = know_load(n, f);
 	}
-	if (!ret && !memory_new(n)) {
+	if (!ret && (!memory_new(n) || !cached_new(n))) {
 		ret = failure_set(f, -ENOMEM, "virgod", NULL, "out of memory");
 	}
 	return ret;
@@ -376,6 +377,7 @@ static void dismantle(struct daemon *d)
 	borrow_free(n->borrow);
 	listeners_free(n->listeners); /* no request comes after this */
 	memory_free(n->memory);
+	cached_free(n->cached);
 	doctor_end(n->doctor);
 	choosing_free(n->choosing);
 	loads_free(n->loads);

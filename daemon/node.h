@@ -13,6 +13,7 @@
 struct announce;
 struct authority;
 struct borrow;
+struct cached;
 struct file_relay;
 struct home;
 struct listeners;
@@ -48,6 +49,7 @@ struct node {
 	struct wallclock *wallclock; /* wallclock.h: can it be believed? */
 	struct volume_list *volume_list; /* volume_list.h */
 	struct file_relay *file_relay; /* file_relay.h: files of other nodes */
+	struct cached *cached; /* cached.h: the memcached-compatible cache */
 	struct audit *audit; /* audit.h */
 	struct doctor *doctor; /* doctor.h: examines nodes on request */
 	struct offload *audit_thread; /* offload.h: reads the audit log */

@@ -66,6 +66,32 @@
 	K(memory, port, NUMBER, (1, 65535), "10809",                           \
 	  "TCP port where lent memory is reached, on the addresses of [node] " \
 	  "listen. Read when virgo-nbd is started.")                           \
+	K(cache, size, SIZE, (0, 34359738368), "0",                            \
+	  "Memory of a memcached-compatible cache that is served when virgod " \
+	  "starts, at least 1M; 0 for none. What virgo cache start takes when "\
+	  "it is not told, then 64M instead of 0.")                            \
+	K(cache, port, NUMBER, (1, 65535), "11211",                            \
+	  "TCP port on 127.0.0.1 and ::1 for local clients of this node's "    \
+	  "cache. Read when the cache is started.")                            \
+	K(cache, local, BOOL, (), "yes",                                       \
+	  "Whether that port is there at all: without it the cache is reached "\
+	  "by virgo cache and from other nodes only.")                         \
+	K(cache, value_max, SIZE, (1024, 67108864), "1M",                      \
+	  "Largest item of the cache, counted as memcached does: key, value "  \
+	  "and about 60 bytes. Read when the cache is started.")               \
+	K(cache, connections, NUMBER, (1, 1000000), "16384",                   \
+	  "Connections to the cache, and through each port of another node's.")\
+	K(cache, idle, DURATION, (0, 31536000000), "0s",                       \
+	  "A connection over which nothing came for this long is closed; 0 "   \
+	  "for never.")                                                        \
+	K(cache, stall, DURATION, (1000, 3600000), "30s",                      \
+	  "The same for one that is in the middle of a command or does not "   \
+	  "read its answers.")                                                 \
+	K(cache, hot_percent, NUMBER, (0, 80), "20",                           \
+	  "Share of a size class's items that count as new. With "             \
+	  "warm_percent at most 80.")                                          \
+	K(cache, warm_percent, NUMBER, (0, 80), "40",                          \
+	  "Share of those that were fetched at least twice.")                  \
 	K(audit, size, SIZE, (65536, 1099511627776), "16M",                    \
 	  "Size at which a new audit log is begun.")                           \
 	K(audit, keep, NUMBER, (0, 99), "8",                                   \

@@ -40,7 +40,7 @@ _virgo() {
 	--bcast)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return ;;
-	-n | -w)
+	-n | -w | --node | --of)
 		mapfile -t COMPREPLY < <(compgen -W "$(_virgo_nodes)" -- "$cur")
 		return ;;
 	esac
@@ -50,6 +50,9 @@ _virgo() {
 	elif [[ $cur == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W \
 			"$(_virgo_options "$verb")" -- "$cur")
+	elif [[ $verb == cache && $prev == cache ]]; then
+		mapfile -t COMPREPLY < <(compgen -W \
+			"start stop stats get set" -- "$cur")
 	elif [[ $verb =~ ^(node|doctor)$ ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(_virgo_nodes)" -- "$cur")
 	else
