@@ -12,6 +12,7 @@
 #include "advertise.h"
 #include "home_impl.h"
 #include "log.h"
+#include "memory.h"
 #include "peers.h"
 #include "service.h"
 #include "state.h"
@@ -298,6 +299,12 @@ static void serve_leave(struct request *r)
 	if (!n->catalog) {
 		request_fail(r, -ENOTCONN, "leave", NULL,
 			     "this machine is not part of a cloud");
+		return;
+	}
+	if (!m.force && memory_lent_bytes(n->memory)) {
+		request_fail(r, -EBUSY, "leave",
+			     "'virgo memory lend off' first",
+			     "other nodes borrow memory of this one");
 		return;
 	}
 	if (m.force ||

@@ -215,6 +215,10 @@ assert_fails 1 on gamma nbdinfo "$(uri gamma "$hold")"
 wait_for 30 eval '[ "$(status "len(m[\"leases\"])")" = 1 ]'
 assert_match "$(on alpha virgo audit)" 'gamma +memory cut held of gamma'
 
+step "a node that lends does not leave"
+assert_fails 1 on alpha virgo leave
+assert_match "$(cat "$NET_DIR/last.err")" "borrow memory of this one. Try: "
+
 step "released: the end comes, and nothing of it is left"
 start off alpha virgo memory lend off --wait 60s
 wait_for 30 grep -q "waiting for beta" "$NET_DIR/off.log"
