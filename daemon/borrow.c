@@ -16,6 +16,7 @@
 #include "lenders.h"
 #include "log.h"
 #include "membership.h"
+#include "memory.h"
 #include "peers.h"
 #include "service.h"
 #include "where.h"
@@ -402,6 +403,67 @@ static void serve_pass(struct request *r)
 	request_fail(r, -ENOMEM, node, NULL, "out of memory");
 }
 
+/* One leg's line of a record, for `virgo memory status`. */
+static void add_leg(const char *line, struct rec_borrowed *b,
+		    memory_add_fn *add, void *arg)
+{
+	unsigned long long generation;
+	char lender[64];
+	int part, leaving;
+
+	if (sscanf(line, "leg number=%*u index=%*d lender=%63s generation=%llu "
+		   "export=%*s addresses=%*s part=%d leaving=%d", lender,
+		   &generation, &part, &leaving) != 4)
+		return;
+	b->lender = span_of(lender);
+	b->generation = generation;
+	b->state = span_of(leaving ? "leaving" : part ? "in use" :
+						       "to be released");
+	add(arg, b);
+}
+
+/* Records are virgo-borrow's; they are replaced as a whole. */
+static void add_record(const struct borrow *b, const char *name,
+		       memory_add_fn *add, void *arg)
+{
+	char path[4096], line[1024], kind[8], device[24];
+	struct rec_borrowed row = { .name = span_of(name) };
+	unsigned long long bytes;
+	FILE *f;
+	int md;
+
+	snprintf(path, sizeof(path), "%s/borrow/%s", b->node->state, name);
+	f = fopen(path, "re");
+	if (!f)
+		return;
+	if (fgets(line, sizeof(line), f) &&
+	    sscanf(line, "%7s bytes=%llu mirror=%*u priority=%*d seal=%*d "
+		   "ready=%*d md=%d", kind, &bytes, &md) == 3) {
+		snprintf(device, sizeof(device), "/dev/md%d", md);
+		row.purpose = span_of(kind);
+		row.bytes = bytes;
+		row.device = span_of(md >= 0 ? device : "");
+		while (fgets(line, sizeof(line), f))
+			add_leg(line, &row, add, arg);
+	}
+	fclose(f);
+}
+
+static void fill_status(struct node *n, memory_add_fn *add, void *arg)
+{
+	char path[4096];
+	struct dirent *e;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "%s/borrow", n->state);
+	d = opendir(path);
+	while (d && (e = readdir(d)))
+		if (e->d_name[0] != '.' && !strstr(e->d_name, ".new"))
+			add_record(n->borrow, e->d_name, add, arg);
+	if (d)
+		closedir(d);
+}
+
 static const struct service services[] = {
 	{ MSG_BORROW_LENDERS, FROM_ROOT, serve_lenders },
 	{ MSG_BORROW_PASS, FROM_ROOT, serve_pass },
@@ -420,6 +482,7 @@ struct borrow *borrow_new(struct node *n)
 	b->child = (struct watch){ .fd = -1, .ready = child_ended };
 	b->timer.fire = look_again;
 	service_add(n, services, ARRAY_SIZE(services));
+	memory_on_status(n->memory, fill_status);
 	/* Its first questions come when the loop runs and the sockets listen. */
 	if (anything_borrowed(b))
 		loop_arm(n->loop, &b->timer, 0);

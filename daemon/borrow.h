@@ -16,7 +16,7 @@
 struct borrow;
 
 /* Registers the services and looks after what is borrowed already. Needs
- * catalog, membership and peers when it answers. NULL when memory is out.
+ * memory; catalog, membership and peers when it answers. NULL when memory is out.
  */
 struct borrow *borrow_new(struct node *n);
 /* What is borrowed stays, and virgo-guard with it. */

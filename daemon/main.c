@@ -303,8 +303,7 @@ static int know_load(struct node *n, struct failure *f)
 	n->wallclock = wallclock_new(n);
 	n->loads = loads_new(n);
 	n->choosing = choosing_new(n);
-	n->borrow = borrow_new(n);
-	if (!n->loads || !n->choosing || !n->borrow || !n->wallclock)
+	if (!n->loads || !n->choosing || !n->wallclock)
 		return failure_set(f, -ENOMEM, "virgod", NULL, "out of memory");
 	status_serve(n);
 	return 0;
@@ -362,7 +361,8 @@ static int build(struct daemon *d, const struct options *o, struct failure *f)
 		home_start(n);
 		ret = know_load(n, f);
 	}
-	if (!ret && (!memory_new(n) || !cached_new(n))) {
+	if (!ret && (!memory_new(n) || !cached_new(n) ||
+		     !(n->borrow = borrow_new(n)))) {
 		ret = failure_set(f, -ENOMEM, "virgod", NULL, "out of memory");
 	}
 	return ret;

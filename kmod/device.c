@@ -45,8 +45,7 @@ static long get_info(void __user *arg)
 {
 	const struct virgo_info info = {
 		.abi = 1,
-		.features = VIRGO_FEATURE_VARS | VIRGO_FEATURE_CALLS |
-			    VIRGO_FEATURE_CACHE,
+		.features = VIRGO_FEATURE_VARS | VIRGO_FEATURE_CALLS,
 	};
 
 	return copy_to_user(arg, &info, sizeof(info)) ? -EFAULT : 0;

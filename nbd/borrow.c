@@ -63,8 +63,7 @@ u32 borrow_guard_legs(int guard, const char *name, struct guard_leg *out)
 
 	if (send(guard, &m, sizeof(m), MSG_NOSIGNAL) != (ssize_t)sizeof(m))
 		return 0;
-	while (recv(guard, &m, sizeof(m), 0) == (ssize_t)sizeof(m) &&
-	       m.leg.borrowing[0])
+	while (!guard_receive(guard, &m) && m.leg.borrowing[0])
 		if (!strcmp(m.leg.borrowing, name) && count < MIRROR_LEGS_MAX)
 			out[count++] = m.leg;
 	return count;
@@ -110,23 +109,28 @@ int borrow_tell_mirror(struct borrower *b, struct record *r, struct failure *f)
 	return guard_ask(b, r, &none, GUARD_MIRROR, &m, f);
 }
 
+static void forget_leg(struct record *r, struct record_leg *l)
+{
+	struct record_leg *end = r->leg + --r->legs;
+
+	memmove(l, l + 1, (size_t)(end - l) * sizeof(*l));
+}
+
 struct record_leg *borrow_new_leg(struct record *r, const char *lender)
 {
 	struct record_leg *l;
+	u32 i;
 
+	/* A lease that nobody could be told of gives way to one of use. */
+	for (i = 0; i < r->legs && r->legs == MIRROR_LEGS_MAX; i++)
+		if (!r->leg[i].part && r->leg[i].index < 0)
+			forget_leg(r, &r->leg[i]);
 	if (r->legs == MIRROR_LEGS_MAX)
 		return NULL;
 	l = &r->leg[r->legs++];
 	*l = (struct record_leg){ .number = r->next++, .index = -1 };
 	snprintf(l->lender, sizeof(l->lender), "%s", lender);
 	return l;
-}
-
-static void forget_leg(struct record *r, struct record_leg *l)
-{
-	struct record_leg *end = r->leg + --r->legs;
-
-	memmove(l, l + 1, (size_t)(end - l) * sizeof(*l));
 }
 
 /* Leases @l and makes its device. After a failure it is out of the record. */
@@ -159,20 +163,36 @@ void borrow_detach(struct borrower *b, struct record *r, struct record_leg *l)
 	l->index = -1;
 }
 
-/* Leg, lease and entry of @l go. It must not be part of a mirror any more. */
-int borrow_drop(struct borrower *b, struct record *r, struct record_leg *l,
-		struct failure *f)
+int borrow_retire(struct borrower *b, struct record *r, struct record_leg *l,
+		  struct failure *f)
 {
 	struct guard_message m;
 	int ret = guard_ask(b, r, l, GUARD_DROP, &m, f);
 
 	if (ret)
 		return ret;
-	if (!b->cloud || cloud_release(b->cloud, r, l, f))
-		borrow_say(b, "%s: cannot be told that its memory is free",
-			   l->lender);
-	else
+	l->part = false;
+	l->index = -1;
+	ret = b->cloud ? cloud_release(b->cloud, r, l, f) : -ENOTCONN;
+	if (!ret) {
 		borrow_say(b, "%s: released", l->lender);
+		forget_leg(r, l);
+	}
+	return record_save(r, b->state, f) ? f->code : ret;
+}
+
+int borrow_drop(struct borrower *b, struct record *r, struct record_leg *l,
+		struct failure *f)
+{
+	u32 legs = r->legs;
+
+	borrow_retire(b, r, l, f);
+	if (r->legs < legs)
+		return 0;
+	if (l->index >= 0)
+		return f->code; /* the guard has it still */
+	borrow_say(b, "%s: cannot be told that its memory is free: %s",
+		   l->lender, b->cloud ? f->what : "virgod does not answer");
 	forget_leg(r, l);
 	return record_save(r, b->state, f);
 }

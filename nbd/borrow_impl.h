@@ -14,8 +14,16 @@ int borrow_add_leg(struct borrower *b, struct record *r, struct failure *f);
 struct record_leg *borrow_new_leg(struct record *r, const char *lender);
 int borrow_take(struct borrower *b, struct record *r, struct record_leg *l,
 		struct failure *f);
+/* Device, lease and entry of @l go; it must not be part of the mirror any more.
+ * A lender that cannot be told is told about, and keeps its lease.
+ */
 int borrow_drop(struct borrower *b, struct record *r, struct record_leg *l,
 		struct failure *f);
+/* The same, but what a lender could not be told stays in the record, to be told
+ * later.
+ */
+int borrow_retire(struct borrower *b, struct record *r, struct record_leg *l,
+		  struct failure *f);
 int borrow_attach(struct borrower *b, struct record *r, struct record_leg *l,
 		  struct failure *f);
 /* Its device goes; lease and entry stay. */

@@ -202,6 +202,16 @@ static int size_of(const char *verb, const char *text, u64 *bytes)
 	return -1;
 }
 
+/* A guard that has nothing to watch ends. */
+static void end_idle_guard(struct borrower *b)
+{
+	struct guard_message bye = { .op = GUARD_END };
+	struct failure busy;
+
+	if (b->guard >= 0)
+		guard_call(b->guard, &bye, &busy);
+}
+
 /* Forms o->r, then puts it to use; afterwards virgod looks after it. */
 static int form(struct options *o, int (*use)(struct borrower *b,
 					      struct options *o,
@@ -233,6 +243,8 @@ static int form(struct options *o, int (*use)(struct borrower *b,
 	close(lock); /* before virgod looks after it */
 	if (!ret)
 		ret = cloud_tend(b.cloud, &f);
+	else
+		end_idle_guard(&b);
 	borrower_close(&b);
 	return ret ? failed(&f) : 0;
 }
@@ -322,7 +334,6 @@ static int disk_attach(struct options *o)
 static int end(struct options *o, const char *name, bool swap)
 {
 	struct borrower b = { .told = told };
-	struct guard_message bye = { .op = GUARD_END };
 	struct failure f = { 0 };
 	char device[64];
 	int lock = records_lock(o->state, true, &f);
@@ -346,7 +357,7 @@ static int end(struct options *o, const char *name, bool swap)
 			printf("%s: off\n", device);
 		else
 			borrow_unlink(&o->r);
-		guard_call(b.guard, &bye, &f); /* refused while it has legs */
+		end_idle_guard(&b);
 	}
 	borrower_close(&b);
 	return ret ? failed(&f) : 0;

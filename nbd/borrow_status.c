@@ -52,9 +52,12 @@ static const char *data_of(const struct mirror_leg *l)
 							       "copying";
 }
 
-static const char *health(const struct mirror *m, char *out, size_t size)
+static const char *health(const struct mirror *m, bool sound, char *out,
+			  size_t size)
 {
-	if (m->busy)
+	if (!sound)
+		snprintf(out, size, "lost: no lender has its data");
+	else if (m->busy)
 		snprintf(out, size, "copying, %u %%", m->done_ppm / 10000);
 	else if (m->degraded)
 		snprintf(out, size, "a lender is missing");
@@ -72,6 +75,25 @@ static const struct guard_leg *of_guard(const struct guard_leg *g, u32 count,
 		if (g[i].number == number)
 			return &g[i];
 	return NULL;
+}
+
+/* Whether some leg holds all data and may still answer. */
+static bool is_sound(const struct printing *p, const struct record *r,
+		     const struct mirror *m, const struct guard_leg *g,
+		     u32 count)
+{
+	u32 i;
+
+	for (i = 0; i < r->legs; i++) {
+		const struct mirror_leg *l = part_of(m, r->leg[i].index);
+		const struct guard_leg *k = of_guard(g, count,
+						     r->leg[i].number);
+
+		if (l && l->in_sync && !l->faulty &&
+		    (p->guard < 0 || !k || k->state != LEG_LOST))
+			return true;
+	}
+	return false;
 }
 
 static void print_leg(const struct printing *p, const struct record_leg *l,
@@ -126,7 +148,8 @@ static int print_one(struct record *r, void *arg)
 		printf("%s: %s, %llu MiB, %s%s\n", r->name, device,
 		       (unsigned long long)(r->bytes >> 20),
 		       r->seal ? "sealed, " : "",
-		       health(&m, text, sizeof(text)));
+		       health(&m, is_sound(p, r, &m, legs, count), text,
+			      sizeof(text)));
 	if (!p->json && used >= 0)
 		printf("  %lld MiB in use\n", (long long)(used >> 20));
 	for (i = 0; i < r->legs; i++)

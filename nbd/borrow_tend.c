@@ -102,7 +102,7 @@ static bool take_away(struct borrower *b, struct record *r, u32 i,
 		if (mirror_remove(r->md, l->index, &f))
 			return false;
 	}
-	return !borrow_drop(b, r, l, &f);
+	return !borrow_retire(b, r, l, &f);
 }
 
 static void clear_away(struct borrower *b, struct record *r)
@@ -171,7 +171,7 @@ static void let_go(struct borrower *b, struct record *r, const struct view *v)
 	borrow_say(b, "%s: let go without another in its place; every page is "
 		   "on the other leg", l->lender);
 	if (!mirror_remove(r->md, l->index, &f))
-		borrow_drop(b, r, l, &f);
+		borrow_retire(b, r, l, &f);
 }
 
 static void add_leg(struct borrower *b, struct record *r, const struct view *v)

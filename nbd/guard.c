@@ -187,7 +187,7 @@ static void once(struct guard *g)
 	for (i = 0; i < GUARD_CLIENTS_MAX; i++)
 		p[FIXED + i] = (struct pollfd){ .fd = g->clients[i],
 						.events = POLLIN };
-	if (poll(p, FIXED + GUARD_CLIENTS_MAX, legs_any(g) ? TICK_MS : -1) < 0)
+	if (poll(p, FIXED + GUARD_CLIENTS_MAX, legs_sleep_ms(g)) < 0)
 		return;
 	g->now_ms = clock_ms();
 	if (p[0].revents)

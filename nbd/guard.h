@@ -64,6 +64,8 @@ struct guard_message {
 int guard_path(const char *state, char *out, size_t size);
 /* A connected socket, starting a guard when there is none. */
 int guard_reach(const char *state, struct failure *f);
+/* The next answer: 0 or a negative errno. */
+int guard_receive(int fd, struct guard_message *m);
 /* Sends @m and waits for the answer, which replaces it: 0, or what failed. */
 int guard_call(int fd, struct guard_message *m, struct failure *f);
 /* The identifier under which the kernel knows a leg's device. */

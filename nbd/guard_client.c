@@ -91,21 +91,31 @@ int guard_reach(const char *state, struct failure *f)
 					    strerror(-ret));
 }
 
-int guard_call(int fd, struct guard_message *m, struct failure *f)
+int guard_receive(int fd, struct guard_message *m)
 {
 	ssize_t n;
 
 	do
+		n = recv(fd, m, sizeof(*m), 0);
+	while ((n < 0 && errno == EINTR) ||
+	       (n == (ssize_t)sizeof(*m) && m->op == GUARD_CHANGED));
+	if (n == (ssize_t)sizeof(*m))
+		return 0;
+	return n < 0 ? -errno : -EPIPE;
+}
+
+int guard_call(int fd, struct guard_message *m, struct failure *f)
+{
+	ssize_t n;
+	int ret;
+
+	do
 		n = send(fd, m, sizeof(*m), MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);
-	if (n > 0)
-		do
-			n = recv(fd, m, sizeof(*m), 0);
-		while (n < 0 && errno == EINTR);
-	if (n != (ssize_t)sizeof(*m))
-		return failure_set(f, n < 0 ? -errno : -EPIPE, "virgo-guard",
-				   NULL, "no answer: %s",
-				   n < 0 ? strerror(errno) : "it has ended");
+	ret = n < 0 ? -errno : guard_receive(fd, m);
+	if (ret)
+		return failure_set(f, ret, "virgo-guard", NULL,
+				   "no answer: %s", strerror(-ret));
 	if (!m->error)
 		return 0;
 	return failure_set(f, m->error, m->leg.lender[0] ? m->leg.lender :

@@ -9,11 +9,12 @@
 
 enum {
 	TICK_MS = 50,
+	TICK_QUIET_MS = 5, /* while a moment without requests is waited for */
 	SILENT_MS = 1500, /* requests wait and none is answered */
 	TIMEOUT_S = 3, /* the kernel's, for one request */
 	DIAL_MS = 3000,
 	DIAL_AGAIN_MS = 200,
-	STEP_MS = 20, /* the kernel tells of a death before it notes it */
+	STEP_MS = 60, /* the kernel tells of a death before it notes it */
 	STEP_MAX_MS = 1000, /* it does not tell when nothing waits */
 };
 
@@ -37,6 +38,9 @@ struct leg {
 	u64 dial_at_ms; /* 0: not wanted */
 	u32 step; /* of rotating: which connection */
 	u64 step_at_ms; /* when to go on with it; 0: none under way */
+	bool waits; /* for a quiet moment before the next step */
+	u64 excused_until_ms; /* its silence is our own doing */
+	bool struck; /* rotating, and the kernel ended a fresh connection */
 };
 
 struct guard {
@@ -61,6 +65,8 @@ int legs_adopt(struct guard *g, const struct guard_leg *l);
 int legs_drop(struct guard *g, const struct guard_leg *l);
 void legs_mirror(struct guard *g, const struct guard_leg *l);
 bool legs_any(const struct guard *g);
+/* How long the loop may sleep; -1: until something comes. */
+int legs_sleep_ms(const struct guard *g);
 /* News of the kernel, of the dialler, and of time. */
 void legs_link_dead(struct guard *g, int index);
 void legs_dialled(struct guard *g, const struct dial_result *r, int conn);

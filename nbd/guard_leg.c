@@ -188,6 +188,8 @@ static void happen(struct guard *g, struct leg *l, enum leg_event e,
 		l->since_ms = g->now_ms;
 		l->silent_ms = 0;
 		l->step_at_ms = 0;
+		l->waits = false;
+		l->struck = false;
 		g->changed = true;
 	}
 	switch (r.action) {
@@ -341,9 +343,13 @@ static void replace_all(struct guard *g, struct leg *l)
 	happen(g, l, LEG_CONNECTED, NULL);
 }
 
-/* Rotating: ends the next old connection; the kernel will tell. */
+/* Rotating: ends the next old connection; the kernel will tell. A request that
+ * is under way on it is sent again only when it has timed out.
+ */
 static void rotate_step(struct guard *g, struct leg *l)
 {
+	l->waits = false;
+	l->excused_until_ms = g->now_ms + (TIMEOUT_S + 2) * 1000;
 	if (l->conns[l->step] >= 0)
 		shutdown(l->conns[l->step], SHUT_RDWR);
 	l->step_at_ms = g->now_ms + STEP_MAX_MS;
@@ -358,7 +364,8 @@ static void rotate_on(struct guard *g, struct leg *l)
 		return;
 	}
 	if (++l->step < l->fresh_count) {
-		rotate_step(g, l);
+		l->step_at_ms = 0;
+		l->waits = true;
 		return;
 	}
 	new_keys(l);
@@ -384,7 +391,10 @@ static void all_dialled(struct guard *g, struct leg *l)
 		break;
 	case LEG_ROTATING:
 		l->step = 0;
-		rotate_step(g, l);
+		if (l->struck)
+			rotate_on(g, l);
+		else
+			l->waits = true;
 		break;
 	default:
 		forget_fresh(l);
@@ -398,7 +408,8 @@ static void dial_failed(struct guard *g, struct leg *l, int error,
 	bool attaching = l->told.state == LEG_DIALLING;
 
 	forget_fresh(l);
-	happen(g, l, gone ? LEG_GONE : LEG_REFUSED, why);
+	happen(g, l, l->struck ? LEG_LINK_DEAD : gone ? LEG_GONE : LEG_REFUSED,
+	       why);
 	if (attaching) {
 		answer_attach(g, l, error);
 		forget(l);
@@ -435,6 +446,21 @@ void legs_dialled(struct guard *g, const struct dial_result *r, int conn)
 		all_dialled(g, l);
 }
 
+/*
+ * A kernel's thread that served an old connection may be late (drivers/block/nbd.c
+ * of 6.1, recv_work) and then counts the fresh one in its place as dead. That is
+ * mended by another fresh one, and no lender's fault.
+ */
+static void strike(struct guard *g, struct leg *l)
+{
+	if (l->told.state == LEG_UP)
+		happen(g, l, LEG_KEYS_OLD, NULL);
+	else
+		order_dials(g, l);
+	l->waits = false;
+	l->struck = true;
+}
+
 void legs_link_dead(struct guard *g, int index)
 {
 	u32 i;
@@ -446,6 +472,10 @@ void legs_link_dead(struct guard *g, int index)
 			continue;
 		if (l->told.state == LEG_ROTATING && l->step_at_ms)
 			l->step_at_ms = g->now_ms + STEP_MS;
+		else if (g->now_ms < l->excused_until_ms &&
+			 (l->told.state == LEG_UP ||
+			  l->told.state == LEG_ROTATING))
+			strike(g, l);
 		else
 			happen(g, l, LEG_LINK_DEAD, "a connection was lost");
 	}
@@ -515,6 +545,21 @@ void legs_mirror(struct guard *g, const struct guard_leg *what)
 			g->legs[i].told.md = what->md;
 }
 
+int legs_sleep_ms(const struct guard *g)
+{
+	int ms = -1;
+	u32 i;
+
+	for (i = 0; i < GUARD_LEGS_MAX; i++) {
+		if (!g->legs[i].used)
+			continue;
+		if (g->legs[i].waits)
+			return TICK_QUIET_MS;
+		ms = TICK_MS;
+	}
+	return ms;
+}
+
 bool legs_any(const struct guard *g)
 {
 	u32 i;
@@ -530,17 +575,16 @@ static void tick(struct guard *g, struct leg *l, u32 elapsed_ms)
 	look(l, elapsed_ms);
 	if (l->dial_at_ms && g->now_ms >= l->dial_at_ms)
 		order_dials(g, l);
-	if (l->silent_ms >= SILENT_MS)
+	if (l->silent_ms >= SILENT_MS && g->now_ms >= l->excused_until_ms)
 		happen(g, l, LEG_SILENT, "it did not answer");
-	/* At a moment when no request would have to be sent again, if there is
-	 * one before it must be. Connections of an adopted leg are the kernel's
-	 * alone: they end by the lender's own change of keys, and are replaced
-	 * as after any loss.
+	/* Connections of an adopted leg are the kernel's alone: they end by the
+	 * lender's own change of keys, and are replaced as after any loss.
 	 */
 	if (l->told.state == LEG_UP && !l->told.plaintext_on[0] &&
-	    l->conns[0] >= 0 && l->records > g->rotate_after &&
-	    (!l->inflight || l->records > 2 * g->rotate_after))
+	    l->conns[0] >= 0 && l->records > g->rotate_after)
 		happen(g, l, LEG_KEYS_OLD, NULL);
+	if (l->waits && (!l->inflight || l->records > 2 * g->rotate_after))
+		rotate_step(g, l);
 	if (l->told.state == LEG_ROTATING && l->step_at_ms &&
 	    g->now_ms >= l->step_at_ms)
 		rotate_on(g, l);

@@ -16,6 +16,7 @@
 # lender_pid NODE           of its virgo-nbd
 # lender_kill NODE          SIGKILL to it; with "all" as second word also what keeps
 #                           the pool, and virgod
+# guard_kill                SIGKILL to virgo-guard and its dialler
 # guard_is_gone             virgo-guard does not run
 # whole KIND                whether status says that all data is on two lenders
 # lenders_of KIND           the nodes whose legs hold all data
@@ -102,7 +103,8 @@ hog_ends() {
 	finish hog || ret=$?
 	[ "$ret" = 0 ] || fail "the hog ended with $ret: $(cat "$NET_DIR/hog.log")"
 	hog_reached "done" || fail "the hog did not finish"
-	step "the hog found every page as it was written"
+	step "the hog found every page as it was written; $(
+		grep longest "$NET_DIR/hog.log")"
 }
 
 lender_pid() {
@@ -128,6 +130,15 @@ lender_kill() {
 	fi
 	step "kill -9 virgo-nbd of $1"
 	kill -KILL "$(lender_pid "$1")"
+}
+
+guard_kill() {
+	local p
+
+	step "kill -9 virgo-guard"
+	for p in $(pidof virgo-guard); do
+		kill -KILL "$p"
+	done
 }
 
 guard_is_gone() {

@@ -16,7 +16,7 @@ assert_fails 2 borrow virgo swap on much
 assert_fails 1 borrow virgo swap off
 assert_eq "$(ls "$(state_of alpha)/borrow")" "" "left by a failure"
 
-borrow virgo swap on 64M --raise-min-free
+borrow env VIRGO_GUARD_ROTATE_AFTER=6000 virgo swap on 64M --raise-min-free
 borrow virgo swap status
 quietly borrow virgo swap status --json | python3 -m json.tool > /dev/null
 wait_for 5 whole swap
@@ -25,6 +25,10 @@ assert_eq "$(cat /sys/fs/cgroup/virgo-guard/memory.swap.max)" 0
 hog 64 2
 hog_ends
 grep -q /dev/md /proc/swaps || fail "no swap"
+step "connections were replaced by ones with fresh keys meanwhile"
+borrow virgo swap status --json
+assert_match "$(quietly borrow virgo swap status --json)" '"rotations": [1-9]'
+wait_for 60 whole swap
 step "the connections are encrypted by the kernel"
 grep -E '^Tls(Curr[TR]x|DecryptError)' /proc/net/tls_stat
 [ "$(awk '$1 == "TlsCurrTxSw" { print $2 }' /proc/net/tls_stat)" -ge 2 ] ||

@@ -4,7 +4,7 @@
  * it. Each pass reads every page, in an order drawn from the seed, checks every
  * word, and writes it anew. Prints "filled", "pass N" and "done"; 3 and the
  * number of wrong pages when one was not as written. SIGTERM ends it with the
- * pass that is under way. It pauses now and then, so that others have the processor.
+ * pass that is under way. It says how long it waited for a page at most. It pauses now and then, so that others have the processor.
  */
 #include <signal.h>
 #include <stdint.h>
@@ -42,6 +42,14 @@ static int is_filled(const uint64_t *page, uint64_t number, uint64_t pass)
 	return 1;
 }
 
+static uint64_t now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
 static volatile sig_atomic_t told_to_end;
 
 static void on_term(int number)
@@ -56,6 +64,7 @@ int main(int argc, char **argv)
 	uint64_t seed = argc > 3 ? strtoull(argv[3], NULL, 10) : 1;
 	const struct timespec pause_ = { .tv_nsec = 5 * 1000 * 1000 };
 	uint64_t wrong = 0;
+	uint64_t longest = 0, before;
 	uint64_t pass, i;
 	uint64_t *all;
 
@@ -84,13 +93,19 @@ int main(int argc, char **argv)
 
 			if (pages % 257 == 0)
 				n = (start + i) % pages;
+			before = now_us();
 			wrong += !is_filled(all + n * WORDS, n, pass - 1);
 			fill(all + n * WORDS, n, pass);
+			before = now_us() - before;
+			if (before > longest)
+				longest = before;
 			if (i % PAUSE_PAGES == 0)
 				nanosleep(&pause_, NULL);
 		}
 		printf("pass %llu\n", (unsigned long long)pass);
 	}
+	printf("longest wait for a page: %llu ms\n",
+	       (unsigned long long)longest / 1000);
 	if (wrong) {
 		printf("%llu wrong pages\n", (unsigned long long)wrong);
 		return 3;
