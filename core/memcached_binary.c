@@ -238,7 +238,7 @@ void binary_stored(struct run *x, enum store_result result)
 	case STORED:
 		answer(x, opcode, NULL, 0, c->unique);
 		break;
-	case EXISTS:
+	case CHANGED:
 		fail(x, opcode, KEY_EXISTS);
 		break;
 	case NOT_FOUND:

@@ -19,7 +19,7 @@ enum {
 enum store_mode { STORE_SET, STORE_ADD, STORE_REPLACE, STORE_APPEND,
 		  STORE_PREPEND, STORE_CAS };
 
-enum store_result { STORED, EXISTS, NOT_FOUND, NOT_STORED };
+enum store_result { STORED, CHANGED, NOT_FOUND, NOT_STORED };
 
 enum command { /* conn.command */
 	COMMAND_GET = 1 << 0, /* KEYS: bits */
@@ -107,6 +107,8 @@ u32 mc_store_begin(struct run *x, struct shard *s, struct token key, u32 flags,
 enum store_result mc_store_finish(struct run *x, struct shard *s);
 /* An item that could not be stored must not leave an older one behind. */
 void mc_store_forget(struct shard *s, struct token key);
+
+extern const char mc_not_a_number[];
 
 enum delta_result { DELTA_OK, DELTA_NOT_NUMBER, DELTA_NO_MEMORY,
 		    DELTA_NOT_FOUND, DELTA_MISMATCH };

@@ -10,6 +10,7 @@ static const char bad_format[] = "CLIENT_ERROR bad command line format";
 static const char bad_token[] = "CLIENT_ERROR bad token in command line format";
 static const char long_opaque[] = "CLIENT_ERROR opaque token too long";
 static const char many_options[] = "CLIENT_ERROR options flags too long";
+static const char no_memory_for_new[] = "SERVER_ERROR Out of memory allocating new item";
 static const char bad_flags[] = "CLIENT_ERROR invalid or duplicate flag";
 
 struct meta {
@@ -516,7 +517,7 @@ void meta_stored(struct run *x, const struct shard *s, u32 item,
 {
 	static const char *const codes[] = {
 		[STORED] = "HD",
-		[EXISTS] = "EX",
+		[CHANGED] = "EX",
 		[NOT_FOUND] = "NF",
 		[NOT_STORED] = "NS",
 	};
@@ -726,8 +727,7 @@ static void delta_run(struct run *x, struct shard *s, const struct meta *f,
 		delta_done(x, s, f, n, x->c->noreply);
 		break;
 	case DELTA_NOT_NUMBER:
-		mc_say_error(x, "CLIENT_ERROR cannot increment or decrement "
-			     "non-numeric value");
+		mc_say_error(x, mc_not_a_number);
 		break;
 	case DELTA_NO_MEMORY:
 		mc_say_error(x, "SERVER_ERROR out of memory");
@@ -741,8 +741,7 @@ static void delta_run(struct run *x, struct shard *s, const struct meta *f,
 		else if (delta_create(s, f, n))
 			delta_done(x, s, f, n, false);
 		else
-			mc_say_error(x, "SERVER_ERROR Out of memory allocating new "
-				     "item");
+			mc_say_error(x, no_memory_for_new);
 	}
 }
 

@@ -13,6 +13,9 @@ enum {
 	DIGITS_MAX = 20,
 };
 
+const char mc_not_a_number[] =
+	"CLIENT_ERROR cannot increment or decrement non-numeric value";
+
 u32 mc_time_of(const struct memcached *m, s64 exptime)
 {
 	if (exptime == 0)
@@ -142,13 +145,13 @@ static enum store_result replaces(struct run *x, struct shard *s, u32 made,
 			n->bits |= CACHE_STALE | (o->bits & CACHE_TOKEN_SENT);
 		} else if (m != MATCH_YES) {
 			counters[CACHE_CAS_MISMATCHES]++;
-			return EXISTS;
+			return CHANGED;
 		}
 		counters[CACHE_CAS_HITS]++;
 		return STORED;
 	case STORE_APPEND:
 	case STORE_PREPEND:
-		return m == MATCH_NONE || m == MATCH_YES ? STORED : EXISTS;
+		return m == MATCH_NONE || m == MATCH_YES ? STORED : CHANGED;
 	default:
 		return STORED;
 	}

@@ -3,6 +3,10 @@
 #include "memcached_impl.h"
 
 static const char bad_format[] = "CLIENT_ERROR bad command line format";
+static const char bad_delete[] =
+	"CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]";
+static const char memlimit_is_fixed[] =
+	"MEMLIMIT_ADJUST_FAILED out of bounds or unable to adjust";
 static const char bad_exptime[] = "CLIENT_ERROR invalid exptime argument";
 
 /* As memcached's tokenizer: at most TOKENS_MAX - 1, the rest is dropped; the
@@ -229,7 +233,7 @@ void classic_stored(struct run *x, enum store_result result)
 {
 	static const char *const names[] = {
 		[STORED] = "STORED",
-		[EXISTS] = "EXISTS",
+		[CHANGED] = "EXISTS",
 		[NOT_FOUND] = "NOT_FOUND",
 		[NOT_STORED] = "NOT_STORED",
 	};
@@ -304,8 +308,7 @@ static void delta_command(struct run *x, const struct token *t, u32 count,
 		mc_say(x, (const char *)digits);
 		break;
 	case DELTA_NOT_NUMBER:
-		mc_say(x, "CLIENT_ERROR cannot increment or decrement non-numeric "
-		       "value");
+		mc_say(x, mc_not_a_number);
 		break;
 	case DELTA_NO_MEMORY:
 		mc_say(x, "SERVER_ERROR out of memory");
@@ -334,8 +337,7 @@ static void delete_command(struct run *x, const struct token *t, u32 count)
 	u32 item;
 
 	if (!delete_is_valid(x, t, count)) {
-		mc_say(x, "CLIENT_ERROR bad command line format.  "
-		       "Usage: delete <key> [noreply]");
+		mc_say(x, bad_delete);
 		return;
 	}
 	if (t[1].len > CACHE_KEY_MAX) {
@@ -393,8 +395,7 @@ static void memlimit_command(struct run *x, const struct token *t, u32 count)
 	else if (megabytes < 8)
 		mc_say(x, "MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m");
 	else
-		mc_say(x, "MEMLIMIT_ADJUST_FAILED out of bounds or unable to "
-		       "adjust");
+		mc_say(x, memlimit_is_fixed);
 }
 
 static void version_command(struct run *x)
