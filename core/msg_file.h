@@ -20,7 +20,9 @@
  *
  * Open files (`file`) belong to the session and outlive its connection for a
  * while; 0 is no file. A request that must not happen twice may be sent again on
- * a new connection under its old tag, and is then answered from memory.
+ * a new connection under its old tag, and is then answered from memory; also by a
+ * server that was restarted, if it says FILE_VOLUME_ANSWERS. EIO then means that
+ * the restart came in the middle and nobody knows whether it was done.
  *
  * What changes a directory is preceded, like owners' names, by FILE_CHANGED with
  * the directory's attributes afterwards, under the tag of the request; so that a
@@ -50,6 +52,9 @@ enum file_volume_flags { /* FILE_ATTACHED */
 	FILE_VOLUME_NUMERIC = 1 << 1, /* owners are numbers, not names */
 	FILE_VOLUME_FLEETING = 1 << 2, /* handles live as long as the session */
 	FILE_VOLUME_RESUMED = 1 << 3, /* the session's open files are alive */
+	FILE_VOLUME_ANSWERS = 1 << 4, /* they are not, but requests may be sent
+				       * again: what was done is known
+				       */
 };
 
 enum file_set { /* FILE_SETATTR valid */

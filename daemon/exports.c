@@ -110,6 +110,25 @@ static u64 boot_verifier(const struct node *n)
 	return v;
 }
 
+static bool session_lives(void *arg, const u8 id[16])
+{
+	const struct exports *e = arg;
+	const struct filesession *s = e->sessions;
+
+	while (s && memcmp(s->id, id, sizeof(s->id)))
+		s = s->next;
+	return s;
+}
+
+/* Who has not come back after the last virgod by now will not. */
+static void on_grace(struct timer *t)
+{
+	struct exports *e = (struct exports *)((char *)t -
+					       offsetof(struct exports, grace));
+
+	replies_sweep(e->node->state, session_lives, e);
+}
+
 static size_t descriptor_limit(void)
 {
 	struct rlimit r;
@@ -135,6 +154,7 @@ int exports_new(struct exports **out, struct node *n, struct failure *f)
 	e->verifier = boot_verifier(n);
 	e->tick.fire = on_tick;
 	e->sweep.fire = on_sweep;
+	e->grace.fire = on_grace;
 	e->descriptors = descriptors_new(descriptor_limit());
 	e->workers = workers_new(n->loop, WORKERS_MAX, fscred_start);
 	ret = e->descriptors && e->workers ?
@@ -145,6 +165,7 @@ int exports_new(struct exports **out, struct node *n, struct failure *f)
 		return ret;
 	}
 	loop_arm(n->loop, &e->sweep, SWEEP_US);
+	loop_arm(n->loop, &e->grace, FILESESSION_GRACE_MS * 1000ull);
 	exports_take_requests(e);
 	*out = e;
 	return 0;
@@ -168,13 +189,15 @@ void exports_free(struct exports *e)
 		}
 		loop_disarm(e->node->loop, &s->grace);
 		e->sessions = s->next;
-		filesession_free(s);
+		/* Its client may ask the next virgod. */
+		filesession_free(s, false);
 	}
 	for (i = 0; i < e->volume_count; i++)
 		volume_put(e->volumes[i]);
 	free(e->volumes);
 	loop_disarm(e->node->loop, &e->tick);
 	loop_disarm(e->node->loop, &e->sweep);
+	loop_disarm(e->node->loop, &e->grace);
 	descriptors_free(e->descriptors);
 	free(e);
 }

@@ -30,6 +30,7 @@ struct exports {
 	struct job *parked; /* waiting for a lock */
 	struct timer tick;
 	struct timer sweep;
+	struct timer grace; /* after the start, for sessions of before */
 	u32 paused; /* sessions not read from */
 };
 

@@ -29,24 +29,101 @@ static bool seen_before(struct filesession *s, u64 tag)
 	return kept;
 }
 
-static void submit(struct exports *e, struct filesession *s, struct request *r,
-		   const struct fileop *op, struct volume *v, bool read_only)
+/* A job for @r, or NULL after it was answered. */
+static struct job *take(struct exports *e, struct filesession *s,
+			struct request *r, const struct fileop *op)
 {
 	struct job *j = job_new(op, r->frame->tag, r->payload, r->frame->length);
 
 	if (!j) {
 		request_fail(r, -ENOMEM, "files", NULL, "out of memory");
-		return;
+		return NULL;
 	}
 	j->exports = e;
 	j->session = s;
 	j->boot = e->verifier;
 	j->descriptors = e->descriptors;
-	j->volume = v ? volume_get(v) : NULL;
-	j->read_only = read_only;
 	if (op->flags & FILEOP_WHO && j->len >= 4)
 		j->user = filesession_user(s, get_u32(j->payload));
+	return j;
+}
+
+static void submit(struct exports *e, struct filesession *s, struct request *r,
+		   const struct fileop *op)
+{
+	struct job *j = take(e, s, r, op);
+
+	if (j)
+		exports_job_start(j);
+}
+
+/* A file that an earlier virgod made must be opened anew for its answer. */
+static void open_created(struct exports *e, struct filesession *s,
+			 struct request *r, const u8 *data, u32 len)
+{
+	static const struct fileop created_op = {
+		MSG_FILE_CREATE, FILEOP_WHO | FILEOP_ONCE, op_created_before
+	};
+	struct msg_file_created m;
+	struct job *j;
+
+	if (r->frame->type != MSG_FILE_CREATE ||
+	    msg_file_created_decode(&m, data, len) ||
+	    m.handle.len > FILEHANDLE_MAX) {
+		/* Made without a name, it went with that virgod. */
+		request_fail(r, -EIO, "files", NULL, "virgod was restarted");
+		return;
+	}
+	j = take(e, s, r, &created_op);
+	if (!j)
+		return;
+	memcpy(j->before, m.handle.data, m.handle.len);
+	j->before_len = m.handle.len;
 	exports_job_start(j);
+}
+
+/* Whether @r is noted when it is done: changes of names, and writes that append. */
+static bool is_noted(struct filesession *s, const struct request *r,
+		     const struct fileop *op)
+{
+	struct openfile *f;
+	bool appends;
+
+	if (op->type != MSG_FILE_WRITE)
+		return op->flags & FILEOP_ONCE && op->flags & FILEOP_CHANGES;
+	if (r->frame->length < 8)
+		return false;
+	f = filesession_file(s, get_u64(r->payload));
+	appends = f && f->flags & FILE_OPEN_APPEND;
+	filesession_put_file(s, f);
+	return appends;
+}
+
+/* True when an earlier virgod was asked @r already, and it is answered. */
+static bool done_before(struct exports *e, struct filesession *s,
+			struct request *r, const struct fileop *op)
+{
+	u8 data[REPLIES_BYTES];
+	enum replies_fate fate;
+	u16 type;
+	u32 len;
+
+	if (!replies_found(s->notes) || !is_noted(s, r, op))
+		return false;
+	fate = replies_fate_of(s->notes, r->frame->tag, &type, data, &len);
+	if (fate == REPLIES_NEVER)
+		return false;
+	if (fate != REPLIES_DONE) {
+		log_warning("files: message %u of %s was under way when virgod "
+			    "ended; whether it was done is not known",
+			    op->type, s->node);
+		request_fail(r, -EIO, "files", NULL, "virgod was restarted");
+	} else if (type == MSG_FILE_CREATED) {
+		open_created(e, s, r, data, len);
+	} else {
+		exports_send(s, r->frame->tag, type, data, len, NULL, 0);
+	}
+	return true;
 }
 
 static void handle_op(struct request *r)
@@ -60,8 +137,8 @@ static void handle_op(struct request *r)
 	else if (!s)
 		request_fail(r, -ENOTCONN, "files", NULL,
 			     "no volume is attached");
-	else if (!seen_before(s, r->frame->tag))
-		submit(e, s, r, op, NULL, false);
+	else if (!seen_before(s, r->frame->tag) && !done_before(e, s, r, op))
+		submit(e, s, r, op);
 }
 
 /* Refuses to attach, and writes it down. */
@@ -88,6 +165,7 @@ static void handle_attach(struct request *r)
 	struct filesession *s;
 	bool read_only, resumed;
 	struct volume *v;
+	struct job *j;
 	int ret;
 
 	if (!r->peer) {
@@ -110,15 +188,20 @@ static void handle_attach(struct request *r)
 	}
 	s = exports_session_for(e, r, &resumed);
 	ret = s ? filesession_attach(s, v, read_only) : -EMFILE;
-	if (ret) {
+	if (ret < 0) {
 		refuse(r, name, ret, NULL, "too many sessions or volumes");
 		return;
 	}
 	if (!resumed)
 		audit_write(r->node->audit, r->peer, "-", "mount", v->name,
 			    read_only ? "ok, read-only" : "ok");
-	s->resumed = resumed;
-	submit(e, s, r, &attach_op, v, read_only);
+	j = take(e, s, r, &attach_op);
+	if (!j)
+		return;
+	j->volume = volume_get(v);
+	j->read_only = read_only;
+	j->resumed = ret;
+	exports_job_start(j);
 }
 
 /* [allow] and [idmap] are for files too. */

@@ -39,7 +39,7 @@ void exports_session_try_free(struct filesession *s)
 		return;
 	loop_disarm(s->exports->node->loop, &s->grace);
 	session_unlink(s);
-	filesession_free(s);
+	filesession_free(s, true);
 	/* Its locks went with it. */
 }
 
@@ -116,6 +116,8 @@ struct filesession *exports_session_for(struct exports *e, struct request *r,
 		*resumed = false;
 		s->exports = e;
 		s->grace.fire = grace_over;
+		s->notes = replies_open(e->node->state, s->id, s->node,
+					e->verifier);
 		exports_session_follow_policy(s);
 		s->next = e->sessions;
 		e->sessions = s;

@@ -17,6 +17,7 @@ struct job *job_new(const struct fileop *op, u64 tag, const void *payload,
 	memset(j, 0, offsetof(struct job, small));
 	j->op = op;
 	j->tag = tag;
+	j->place = -1;
 	j->len = len;
 	if (len)
 		memcpy(j->payload, payload, len);
@@ -70,14 +71,44 @@ static void learn_names(struct job *j)
 	}
 }
 
+void job_note(struct job *j)
+{
+	if (j->place < 0)
+		j->place = replies_begin(j->session->notes, j->tag);
+}
+
+/* Notes the answer that exports_job.c will send. */
+static void note_done(struct job *j, int ret)
+{
+	const struct msg_error m = { .code = ret };
+	u8 buf[16];
+	struct wcursor w = wcursor_of(buf, sizeof(buf));
+
+	if (ret) {
+		msg_error_encode(&w, &m);
+		replies_end(j->session->notes, j->place, MSG_ERROR, buf,
+			    wcursor_len(&w));
+	} else {
+		replies_end(j->session->notes, j->place,
+			    j->reply ? j->reply_type : MSG_OK, j->reply,
+			    j->reply_len);
+	}
+	j->place = -1;
+}
+
 int job_run(struct job *j)
 {
-	int ret = j->op->run(j);
+	int ret;
 
+	if (j->op->flags & FILEOP_ONCE && j->op->flags & FILEOP_CHANGES)
+		job_note(j);
+	ret = j->op->run(j);
 	if (ret) {
 		drop_reply(j);
 		j->id_count = 0;
 	}
+	if (j->place >= 0)
+		note_done(j, ret);
 	learn_names(j);
 	give_back(j);
 	return ret;

@@ -37,6 +37,10 @@ struct job {
 	struct volume *volume;
 	struct fscred *cred;
 	bool read_only;
+	bool resumed; /* of FILE_ATTACH: files of the volume may be open */
+	int place; /* of replies_begin(); -1: nothing is noted */
+	u8 before[FILEHANDLE_MAX]; /* what an earlier virgod made for it */
+	u32 before_len;
 	struct descriptor *held[FILEJOB_HELD];
 	int held_count;
 	struct openfile *files[FILEJOB_FILES];
@@ -80,6 +84,10 @@ int job_run(struct job *j);
 int job_at(struct job *j, struct span handle, struct descriptor **d);
 int job_and(struct job *j, struct span handle, struct descriptor **d);
 int job_file(struct job *j, u64 id, struct openfile **f);
+/* From now on it must not happen twice, even if virgod is killed; operations with
+ * FILEOP_CHANGES are noted by job_run().
+ */
+void job_note(struct job *j);
 /* Acts as who asks instead. */
 int job_as_asker(struct job *j);
 /* -EROFS when this client may not write to the job's volume; for what changes

@@ -56,6 +56,8 @@ int op_removexattr(struct job *j);
 
 int op_open(struct job *j);
 int op_create(struct job *j);
+/* FILE_CREATE that an earlier virgod did, of which j->before is the handle. */
+int op_created_before(struct job *j);
 int op_tmpfile(struct job *j);
 int op_release(struct job *j);
 int op_read(struct job *j);

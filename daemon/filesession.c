@@ -47,7 +47,7 @@ static void lock_destroy(struct lockfile *l)
 	free(l);
 }
 
-void filesession_free(struct filesession *s)
+void filesession_free(struct filesession *s, bool forget)
 {
 	u32 i;
 
@@ -73,6 +73,7 @@ void filesession_free(struct filesession *s)
 	for (i = 0; i < FILESESSION_REPLIES; i++)
 		free(s->replies[i].data);
 	policy_put(s->policy);
+	replies_close(s->notes, forget);
 	pthread_mutex_destroy(&s->lock);
 	free(s->files);
 	free(s->told);
@@ -123,23 +124,38 @@ static struct attachment *attachment_of(struct filesession *s, u64 number)
 	return NULL;
 }
 
+/* Whether volume @number was attached before; it is from now on. */
+static bool attached_before(struct filesession *s, u64 number)
+{
+	u32 i;
+
+	for (i = 0; i < s->attached_count; i++)
+		if (s->attached[i] == number)
+			return true;
+	if (i < FILESESSION_VOLUMES)
+		s->attached[s->attached_count++] = number;
+	return false;
+}
+
 int filesession_attach(struct filesession *s, struct volume *v, bool read_only)
 {
 	struct volume *old = NULL;
 	struct attachment *a;
+	bool before = false;
 
 	pthread_mutex_lock(&s->lock);
 	a = attachment_of(s, v->number);
 	if (!a)
 		a = attachment_of(s, 0);
 	if (a) {
+		before = attached_before(s, v->number);
 		old = a->volume;
 		a->volume = volume_get(v);
 		a->read_only = read_only;
 	}
 	pthread_mutex_unlock(&s->lock);
 	volume_put(old);
-	return a ? 0 : -EMFILE;
+	return a ? before : -EMFILE;
 }
 
 void filesession_detach(struct filesession *s, u64 number)

@@ -15,6 +15,7 @@
 
 #include "conn.h"
 #include "policy.h"
+#include "replies.h"
 #include "volume.h"
 
 enum {
@@ -79,7 +80,7 @@ struct filesession {
 	u32 jobs; /* in flight */
 	bool ended;
 	bool paused; /* its connection is not read from */
-	bool resumed; /* its files were kept over a lost connection */
+	struct replies *notes; /* what is known of it after kill -9 */
 	u64 tag_seen; /* the highest so far */
 	struct job *running; /* list of jobs in flight */
 	struct kept_reply replies[FILESESSION_REPLIES];
@@ -100,18 +101,22 @@ struct filesession {
 	struct dirstream streams[FILESESSION_STREAMS];
 	u64 stream_clock;
 	struct policy *policy; /* NULL for this node itself */
+	u64 attached[FILESESSION_VOLUMES]; /* numbers, since it began */
+	u32 attached_count;
 };
 
 struct filesession *filesession_new(const char *node, const u8 id[16]);
-/* Closes all; only when no job is in flight. */
-void filesession_free(struct filesession *s);
+/* Closes all; only when no job is in flight. @forget: it will not come back. */
+void filesession_free(struct filesession *s, bool forget);
 
 /* Replaces slot @who; takes over @u. -EINVAL for a slot out of range. */
 int filesession_set_user(struct filesession *s, u32 who, struct fsuser *u);
 /* A reference, or NULL for an empty slot. */
 struct fsuser *filesession_user(struct filesession *s, u32 who);
 
-/* Attaches @v, replacing an earlier form of it. -EMFILE when full. */
+/* Attaches @v, replacing an earlier form of it. -EMFILE when full. Gives 1 when
+ * it was attached before, so that files of it may be open.
+ */
 int filesession_attach(struct filesession *s, struct volume *v, bool read_only);
 void filesession_detach(struct filesession *s, u64 number);
 /* A reference to the attached volume @number, or NULL. */

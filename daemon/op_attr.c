@@ -60,8 +60,10 @@ int op_attach(struct job *j)
 		m.flags |= FILE_VOLUME_NUMERIC;
 	if (v->fleeting)
 		m.flags |= FILE_VOLUME_FLEETING;
-	if (j->session->resumed)
+	if (j->resumed)
 		m.flags |= FILE_VOLUME_RESUMED;
+	else if (replies_found(j->session->notes))
+		m.flags |= FILE_VOLUME_ANSWERS;
 	return job_reply(j, FILE_ATTACHED, file_attached, &m);
 }
 

@@ -225,6 +225,28 @@ int op_create(struct job *j)
 	return reply_created(j, fd, m.flags);
 }
 
+int op_created_before(struct job *j)
+{
+	const struct span handle = { j->before, j->before_len };
+	struct descriptor *d, *made;
+	struct msg_file_create m;
+	char path[64];
+	int fd;
+	int ret = job_take_at(j, file_create, &m, dir, &d);
+
+	if (!ret)
+		ret = job_and(j, handle, &made);
+	if (!ret)
+		ret = may_open();
+	if (ret)
+		return ret;
+	/* Who makes a file may use it, whatever its mode says from then on. */
+	fscred_become(NULL);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", made->fd);
+	fd = open(path, open_flags(m.flags) & ~O_TRUNC);
+	return fd < 0 ? -errno : reply_created(j, fd, m.flags);
+}
+
 int op_tmpfile(struct job *j)
 {
 	struct msg_file_tmpfile m;
@@ -309,6 +331,8 @@ int op_write(struct job *j)
 		ret = -EFBIG;
 	if (ret)
 		return ret;
+	if (f->flags & FILE_OPEN_APPEND)
+		job_note(j);
 	/* A setuid bit falls when its writer is not root; root may have passed
 	 * an open file to someone else.
 	 */

@@ -4,8 +4,9 @@
  * session, its open files are as they were. If not, each file is opened by its
  * handle as it was opened at first (but nothing is made or cut off again), then
  * its locks are taken; one that cannot be had back is lost, and says ESTALE or
- * EIO from then on. What was in flight and may or may not have happened before
- * the restart, and would do harm if it happened twice, ends with EIO.
+ * EIO from then on. What was in flight before the restart, may or may not have
+ * happened, and would do harm if it happened twice, is asked again if the server
+ * still knows what it did (FILE_VOLUME_ANSWERS), else it ends with EIO.
  */
 #include "reopen.h"
 
@@ -206,7 +207,9 @@ static void attached(struct call *c, int err, const u8 *payload, u32 len)
 	}
 	v->reopening = 1;
 	if (!(m.flags & FILE_VOLUME_RESUMED)) {
-		drop_uncertain(v->server, v);
+		/* With answers each is asked again under its old tag. */
+		if (!(m.flags & FILE_VOLUME_ANSWERS))
+			drop_uncertain(v->server, v);
 		LIST_FOREACH(f, &v->files, entry)
 			open_again(f);
 	}

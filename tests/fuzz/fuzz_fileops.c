@@ -92,7 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	job_free(j);
 out:
-	filesession_free(s);
+	filesession_free(s, true);
 	free(payload);
 	return 0;
 }

@@ -142,7 +142,7 @@ Test(filesession, answers_are_kept_within_bounds)
 	cr_assert(!filesession_tell(s, FILE_ID_USER, 5));
 	cr_assert(filesession_tell(s, FILE_ID_GROUP, 5));
 	free(big);
-	filesession_free(s);
+	filesession_free(s, true);
 }
 
 /* A volume in memory, a session with root as user 0, and what a request needs. */
@@ -187,7 +187,7 @@ static void bench_close(struct bench *b)
 {
 	char command[128];
 
-	filesession_free(b->session);
+	filesession_free(b->session, true);
 	descriptors_free(b->descriptors);
 	volume_put(b->volume);
 	snprintf(command, sizeof(command), "rm -rf %s", b->dir);
@@ -321,4 +321,83 @@ Test(fileops, cut_requests_are_refused)
 			job_free(j);
 		}
 	bench_close(&b);
+}
+
+static bool nobody(void *arg, const u8 id[16])
+{
+	return false;
+}
+
+static void begin_and_die(const char *state, const u8 id[16])
+{
+	struct replies *r = replies_open(state, id, "alpha", 7);
+	int a = replies_begin(r, 10), b = replies_begin(r, 11);
+
+	cr_assert_neq(a, b);
+	replies_end(r, a, MSG_OK, "answer", 6);
+	replies_close(r, false); /* which writes nothing, like a kill */
+}
+
+Test(replies, what_was_done_is_known_after_a_kill)
+{
+	char state[] = "/tmp/virgo-replies.XXXXXX";
+	const u8 id[16] = { 1, 2, 3 };
+	struct replies *r;
+	u8 data[REPLIES_BYTES];
+	char path[64];
+	u32 len;
+	u16 type;
+	int i;
+
+	cr_assert(mkdtemp(state));
+	r = replies_open(state, id, "alpha", 7);
+	cr_assert(!replies_found(r));
+	replies_close(r, false);
+	begin_and_die(state, id);
+	r = replies_open(state, id, "alpha", 7);
+	cr_assert(replies_found(r));
+	cr_assert_eq(replies_fate_of(r, 10, &type, data, &len), REPLIES_DONE);
+	cr_assert(type == MSG_OK && len == 6 && !memcmp(data, "answer", 6));
+	cr_assert_eq(replies_fate_of(r, 11, &type, data, &len), REPLIES_BEGUN);
+	cr_assert_eq(replies_fate_of(r, 9, &type, data, &len), REPLIES_NEVER);
+	for (i = 0; i < REPLIES_SLOTS + 20; i++) {
+		int at = replies_begin(r, 100 + (u64)i);
+
+		cr_assert_geq(at, 0);
+		replies_end(r, at, MSG_OK, NULL, 0);
+	}
+	cr_assert_eq(replies_fate_of(r, 10, &type, data, &len), REPLIES_DONE,
+		     "what was found is not written over");
+	replies_close(r, false);
+	r = replies_open(state, id, "alpha", 7);
+	cr_assert_eq(replies_fate_of(r, 375, &type, data, &len), REPLIES_DONE);
+	cr_assert_eq(replies_fate_of(r, 119, &type, data, &len),
+		     REPLIES_FORGOTTEN);
+	cr_assert_eq(replies_fate_of(r, 1000, &type, data, &len), REPLIES_NEVER);
+	replies_close(r, false);
+	r = replies_open(state, id, "alpha", 8); /* another boot */
+	cr_assert(!replies_found(r));
+	replies_close(r, false);
+	begin_and_die(state, id);
+	r = replies_open(state, id, "beta", 7);
+	cr_assert(!replies_found(r), "a session is one node's");
+	replies_close(r, false);
+	begin_and_die(state, id);
+	replies_sweep(state, nobody, NULL);
+	r = replies_open(state, id, "alpha", 7);
+	cr_assert(!replies_found(r));
+	replies_close(r, true);
+	snprintf(path, sizeof(path), "%s/replies", state);
+	cr_assert_eq(rmdir(path), 0);
+	cr_assert_eq(rmdir(state), 0);
+}
+
+Test(replies, without_a_place_nothing_is_noted_and_nothing_breaks)
+{
+	const u8 id[16] = { 1 };
+	struct replies *r = replies_open("/proc/no/such", id, "alpha", 7);
+
+	cr_assert_eq(replies_begin(r, 1), -1);
+	replies_end(r, -1, MSG_OK, NULL, 0);
+	replies_close(r, true);
 }
