@@ -30,6 +30,7 @@ with_module() {
 		kernels+=("$1")
 		shift
 	done
+	[ -z "$VM_ONLY" ] || read -ra kernels <<< "$VM_ONLY"
 	[ "$(id -u)" = 0 ] || { echo "SKIP: guests need root"; exit 77; }
 	VIRGO_BUILD=$(cd "${VIRGO_BUILD:-$VM_SRC/../../build}" && pwd)
 	for kernel in "${kernels[@]:-uml}"; do
