@@ -382,6 +382,7 @@ static void dismantle(struct daemon *d)
 	choosing_free(n->choosing);
 	loads_free(n->loads);
 	wallclock_free(n->wallclock);
+	n->wallclock = NULL;
 	membership_free(n->membership);
 	n->membership = NULL; /* connections end after it */
 	exports_free(n->exports);

@@ -279,10 +279,17 @@ static const char *late_wrong(const struct swim_model *m, const struct swim *s,
 {
 	u32 i;
 
-	for (i = 0; i < m->suspicions; i++)
-		if (m->suspicion[i].due_us > m->next_us &&
-		    swim_state_of(s, m->suspicion[i].id) == SWIM_DOWN)
+	for (i = 0; i < m->suspicions; i++) {
+		const struct swim_suspicion *p = &m->suspicion[i];
+		const struct swim_probe *own = asking(m->probe, p->id);
+
+		/* Its own question, unanswered in time, may confirm one. */
+		if (own && own->due_us <= m->next_us)
+			continue;
+		if (p->due_us > m->next_us &&
+		    swim_state_of(s, p->id) == SWIM_DOWN)
 			return "it ran late and calls a suspect down";
+	}
 	for (i = 0; i < SWIM_PROBES; i++) {
 		const struct swim_probe *was = &m->probe[i];
 		const struct swim_probe *is;
