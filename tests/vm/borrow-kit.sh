@@ -24,6 +24,13 @@
 HOG_LIMIT=32M
 net_separate=$(declare -f net_node)
 
+# A guest has a share of one processor: it is given four times as long.
+eval "net_$(declare -f wait_until)"
+
+wait_until() {
+	net_wait_until "$(($1 * 4))" "${@:2}"
+}
+
 # The guest ends with us, and everything in it: nothing has to be cleared away.
 net_cleanup() {
 	local status=$1 log
