@@ -163,6 +163,28 @@ static void drop_buffer(struct conn *c)
 	c->in_len = 0;
 }
 
+static int run_protocol(struct conn *c)
+{
+	size_t need = 0;
+	ssize_t used;
+
+	c->again = false;
+	used = c->ops->received(c, c->in_buf, c->in_len, &need);
+	if (used < 0)
+		return used;
+	c->in_len -= used;
+	memmove(c->in_buf, c->in_buf + used, c->in_len);
+	if (c->again || c->finish)
+		return 0;
+	/* A request that fills the buffer and is not whole needs a larger one,
+	 * whether or not the protocol knows how large.
+	 */
+	if (c->in_len == c->in_size && need <= c->in_size)
+		need = c->in_size < c->ops->in_max ?
+			min(c->in_size * 2, c->ops->in_max) : c->in_size + 1;
+	return grow(c, need);
+}
+
 /* 1 when something was received, 0 when there was nothing. On a TLS socket a
  * record that is no data (an alert, a new key) fails with EIO, because no room
  * for its type is given.
@@ -170,12 +192,16 @@ static void drop_buffer(struct conn *c)
 static int receive(struct conn *c)
 {
 	struct msghdr msg = { .msg_flags = MSG_DONTWAIT };
-	size_t need = c->in_len + 1;
 	struct kvec iov;
-	ssize_t used;
 	int ret;
 
-	ret = grow(c, need);
+	if (c->finish)
+		return 0;
+	if (c->again) {
+		ret = run_protocol(c);
+		return ret ? ret : 1;
+	}
+	ret = grow(c, c->in_len + 1);
 	if (ret)
 		return ret;
 	iov.iov_base = c->in_buf + c->in_len;
@@ -190,19 +216,7 @@ static int receive(struct conn *c)
 		return ret ? ret : -ECONNRESET;
 	WRITE_ONCE(c->heard, jiffies);
 	c->in_len += ret;
-	need = 0;
-	used = c->ops->received(c, c->in_buf, c->in_len, &need);
-	if (used < 0)
-		return used;
-	c->in_len -= used;
-	memmove(c->in_buf, c->in_buf + used, c->in_len);
-	/* A request that fills the buffer and is not whole needs a larger one,
-	 * whether or not the protocol knows how large.
-	 */
-	if (c->in_len == c->in_size && need <= c->in_size)
-		need = c->in_size < c->ops->in_max ?
-			min(c->in_size * 2, c->ops->in_max) : c->in_size + 1;
-	ret = grow(c, need);
+	ret = run_protocol(c);
 	return ret ? ret : 1;
 }
 
@@ -267,6 +281,63 @@ static int send(struct conn *c)
 	return 1;
 }
 
+bool conn_may_send(struct conn *c)
+{
+	return unsent(c) <= CONN_UNSENT_MAX;
+}
+
+/* Drops @sent bytes from the front of the vectors. */
+static void skip(struct kvec **iov, u32 *count, u32 sent)
+{
+	while (*count && sent >= (*iov)->iov_len) {
+		sent -= (*iov)->iov_len;
+		(*iov)++;
+		(*count)--;
+	}
+	if (*count) {
+		(*iov)->iov_base += sent;
+		(*iov)->iov_len -= sent;
+	}
+}
+
+static int copy_to_queue(struct conn *c, const struct kvec *iov, u32 count,
+			 u32 len)
+{
+	struct conn_out *out = conn_out_new(len);
+	u8 *to;
+	int ret;
+	u32 i;
+
+	if (!out)
+		return -ENOMEM;
+	to = out->data;
+	for (i = 0; i < count; i++) {
+		memcpy(to, iov[i].iov_base, iov[i].iov_len);
+		to += iov[i].iov_len;
+	}
+	ret = conn_send(c, out, false);
+	if (ret)
+		conn_out_free(out);
+	return ret;
+}
+
+int conn_send_now(struct conn *c, struct kvec *iov, u32 count, u32 len)
+{
+	struct msghdr msg = { .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL };
+	int ret = -EAGAIN;
+
+	if (!unsent(c))
+		ret = kernel_sendmsg(c->sock, &msg, iov, count, len);
+	if (ret == -EAGAIN || ret == -EINTR)
+		ret = 0;
+	if (ret < 0)
+		return ret;
+	if (ret == len)
+		return 0;
+	skip(&iov, &count, ret);
+	return copy_to_queue(c, iov, count, len - ret);
+}
+
 static void io(struct work_struct *work)
 {
 	struct conn *c = container_of(work, struct conn, io);
@@ -281,7 +352,7 @@ static void io(struct work_struct *work)
 			got = receive(c);
 		if (got >= 0)
 			sent = send(c);
-		if (got < 0 || sent < 0) {
+		if (got < 0 || sent < 0 || (c->finish && !unsent(c))) {
 			conn_close(c);
 			return;
 		}
@@ -343,6 +414,21 @@ static void free_outs(struct list_head *list)
 	INIT_LIST_HEAD(list);
 }
 
+/* A socket of the kernel does not keep its namespace: nothing of it may be left
+ * there when that ends.
+ */
+static void let_go(struct conn *c)
+{
+	if (c->sock->file) {
+		fput(c->sock->file);
+	} else {
+		if (READ_ONCE(c->in->dead))
+			sock_no_linger(c->sock->sk);
+		sock_release(c->sock);
+	}
+	c->sock = NULL;
+}
+
 static void forget(struct conn *c)
 {
 	struct conns *cs = &c->in->conns;
@@ -369,11 +455,7 @@ static void release(struct work_struct *work)
 	unsent(c); /* all of them into sending */
 	free_outs(&c->sending);
 	drop_buffer(c);
-	if (c->sock->file)
-		fput(c->sock->file);
-	else
-		sock_release(c->sock);
-	c->sock = NULL;
+	let_go(c);
 	WRITE_ONCE(c->state, CONN_DEAD);
 	wake_up_all(&c->gone);
 	forget(c);

@@ -52,7 +52,10 @@ struct conn_out {
 struct conn_ops {
 	/* Takes whole requests from the front of @data and gives how many bytes
 	 * that were; a negative errno closes the connection. When less than one
-	 * is there, @need may be set to the bytes of the whole one. In io.
+	 * is there, @need may be set to the bytes of the whole one. With
+	 * conn.again it is called again, perhaps without new bytes, once the
+	 * peer has taken what was sent; with conn.finish the connection ends
+	 * then. In io.
 	 */
 	ssize_t (*received)(struct conn *c, const u8 *data, size_t len,
 			    size_t *need);
@@ -86,6 +89,7 @@ struct conn {
 	/* io's own. */
 	u8 *in_buf;
 	size_t in_size, in_len;
+	bool again, finish; /* set by the protocol */
 	struct list_head sending;
 
 	spinlock_t lock;
@@ -131,5 +135,13 @@ void conn_out_free(struct conn_out *out);
  * or, if @bounded, -ENOBUFS when too much is queued. Any context.
  */
 int conn_send(struct conn *c, struct conn_out *out, bool bounded);
+/*
+ * The same for @len bytes in @count vectors, from received() only: they are sent
+ * at once as far as possible, and only the rest is copied. @iov is used up. 0,
+ * or a negative errno that is to close the connection. May sleep.
+ */
+int conn_send_now(struct conn *c, struct kvec *iov, u32 count, u32 len);
+/* Whether the peer has taken enough for more to be sent. In io. */
+bool conn_may_send(struct conn *c);
 
 #endif

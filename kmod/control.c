@@ -39,6 +39,14 @@ static const struct nla_policy policy[VIRGO_A_MAX + 1] = {
 	[VIRGO_A_LIMIT_JOBS] = { .type = NLA_U32 },
 	[VIRGO_A_FN_NAME] = { .type = NLA_NUL_STRING,
 			      .len = FN_NAME_BYTES - 1 },
+	[VIRGO_A_LIMIT_CACHES] = { .type = NLA_U32 },
+	[VIRGO_A_CACHE_PORT] = NLA_POLICY_MIN(NLA_U16, 1),
+	[VIRGO_A_CACHE_BYTES] = { .type = NLA_U64 },
+	[VIRGO_A_CACHE_VALUE] = { .type = NLA_U32 },
+	[VIRGO_A_CACHE_IDLE] = { .type = NLA_U32 },
+	[VIRGO_A_CACHE_HELD] = { .type = NLA_REJECT },
+	[VIRGO_A_CACHE_ITEMS] = { .type = NLA_REJECT },
+	[VIRGO_A_CACHE_CONNECTIONS] = { .type = NLA_REJECT },
 	[VIRGO_A_NODE] = { .type = NLA_NUL_STRING,
 			   .len = NODE_NAME_BYTES - 1 },
 };
@@ -49,6 +57,7 @@ static const u8 limit_attr[LIMIT_COUNT] = {
 	[LIMIT_RULES] = VIRGO_A_LIMIT_RULES,
 	[LIMIT_CALLS] = VIRGO_A_LIMIT_CALLS,
 	[LIMIT_JOBS] = VIRGO_A_LIMIT_JOBS,
+	[LIMIT_CACHES] = VIRGO_A_LIMIT_CACHES,
 };
 
 /* Every request passes here: post_() gives the reference back. */
@@ -231,6 +240,71 @@ static int deny(struct sk_buff *skb, struct genl_info *info)
 	return fn_rule(info, fn_deny);
 }
 
+static int cache_start(struct sk_buff *skb, struct genl_info *info)
+{
+	struct nlattr **a = info->attrs;
+	struct kcache_setup setup = { 0 };
+
+	if (!a[VIRGO_A_CACHE_PORT])
+		return -EINVAL;
+	setup.port = nla_get_u16(a[VIRGO_A_CACHE_PORT]);
+	if (a[VIRGO_A_CACHE_BYTES])
+		setup.budget_bytes = nla_get_u64(a[VIRGO_A_CACHE_BYTES]);
+	if (a[VIRGO_A_CACHE_VALUE])
+		setup.value_max = nla_get_u32(a[VIRGO_A_CACHE_VALUE]);
+	if (a[VIRGO_A_CACHE_IDLE])
+		setup.idle_s = nla_get_u32(a[VIRGO_A_CACHE_IDLE]);
+	return kcache_start(info->user_ptr[0], &setup);
+}
+
+static int cache_stop(struct sk_buff *skb, struct genl_info *info)
+{
+	if (!info->attrs[VIRGO_A_CACHE_PORT])
+		return -EINVAL;
+	return kcache_stop(info->user_ptr[0],
+			   nla_get_u16(info->attrs[VIRGO_A_CACHE_PORT]));
+}
+
+static int put_cache(struct sk_buff *skb, struct netlink_callback *cb,
+		     const struct kcache_state *s)
+{
+	void *head = genlmsg_put(skb, NETLINK_CB(cb->skb).portid,
+				 cb->nlh->nlmsg_seq, &family, NLM_F_MULTI,
+				 VIRGO_CMD_CACHE_GET);
+
+	if (!head)
+		return -EMSGSIZE;
+	if (nla_put_u16(skb, VIRGO_A_CACHE_PORT, s->setup.port) ||
+	    nla_put_u64_64bit(skb, VIRGO_A_CACHE_BYTES, s->setup.budget_bytes,
+			      VIRGO_A_PAD) ||
+	    nla_put_u32(skb, VIRGO_A_CACHE_VALUE, s->setup.value_max) ||
+	    nla_put_u32(skb, VIRGO_A_CACHE_IDLE, s->setup.idle_s) ||
+	    nla_put_u64_64bit(skb, VIRGO_A_CACHE_HELD, s->held_bytes,
+			      VIRGO_A_PAD) ||
+	    nla_put_u64_64bit(skb, VIRGO_A_CACHE_ITEMS, s->items,
+			      VIRGO_A_PAD) ||
+	    nla_put_u32(skb, VIRGO_A_CACHE_CONNECTIONS, s->connections)) {
+		genlmsg_cancel(skb, head);
+		return -EMSGSIZE;
+	}
+	genlmsg_end(skb, head);
+	return 0;
+}
+
+static int cache_dump(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	struct instance *in = instance_of(sock_net(skb->sk));
+	struct kcache_state state;
+
+	if (IS_ERR(in))
+		return PTR_ERR(in);
+	for (; !kcache_state(in, cb->args[0], &state); cb->args[0]++)
+		if (put_cache(skb, cb, &state))
+			break;
+	instance_put(in);
+	return skb->len;
+}
+
 static const struct genl_ops operations[] = {
 	{
 		.cmd = VIRGO_CMD_VAR_SET,
@@ -260,6 +334,20 @@ static const struct genl_ops operations[] = {
 		.cmd = VIRGO_CMD_FN_DENY,
 		.flags = GENL_ADMIN_PERM,
 		.doit = deny,
+	},
+	{
+		.cmd = VIRGO_CMD_CACHE_START,
+		.flags = GENL_ADMIN_PERM,
+		.doit = cache_start,
+	},
+	{
+		.cmd = VIRGO_CMD_CACHE_STOP,
+		.flags = GENL_ADMIN_PERM,
+		.doit = cache_stop,
+	},
+	{
+		.cmd = VIRGO_CMD_CACHE_GET,
+		.dumpit = cache_dump,
 	},
 };
 

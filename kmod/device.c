@@ -45,7 +45,8 @@ static long get_info(void __user *arg)
 {
 	const struct virgo_info info = {
 		.abi = 1,
-		.features = VIRGO_FEATURE_VARS | VIRGO_FEATURE_CALLS,
+		.features = VIRGO_FEATURE_VARS | VIRGO_FEATURE_CALLS |
+			    VIRGO_FEATURE_CACHE,
 	};
 
 	return copy_to_user(arg, &info, sizeof(info)) ? -EFAULT : 0;

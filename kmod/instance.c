@@ -23,6 +23,7 @@ static const struct {
 	[LIMIT_RULES] = { 1, 65536, 4096 },
 	[LIMIT_CALLS] = { 1, 4096, 256 },
 	[LIMIT_JOBS] = { 1, 1024, 64 },
+	[LIMIT_CACHES] = { 1, 64, 8 },
 };
 
 static void instance_release(struct kref *ref)
@@ -84,6 +85,7 @@ static int __net_init namespace_begins(struct net *net)
 	vars_init(&in->vars);
 	fn_rules_init(&in->rules);
 	conns_init(&in->conns);
+	caches_init(&in->caches);
 	atomic_inc(&living);
 	slot->instance = in;
 	return 0;
@@ -99,6 +101,7 @@ static void __net_exit namespace_ends(struct net *net)
 		return;
 	slot->instance = NULL;
 	WRITE_ONCE(in->dead, true);
+	caches_end(in);
 	conns_end(&in->conns);
 	vars_stop(&in->vars);
 	in->net = NULL;

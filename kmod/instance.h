@@ -20,6 +20,7 @@
 #include "conn.h"
 #include "core/var.h"
 #include "fn.h"
+#include "kcache.h"
 
 enum limit {
 	LIMIT_CONNECTIONS,
@@ -27,6 +28,7 @@ enum limit {
 	LIMIT_RULES,
 	LIMIT_CALLS, /* waiting for one node's answers */
 	LIMIT_JOBS, /* of one node, under way here */
+	LIMIT_CACHES,
 	LIMIT_COUNT,
 };
 
@@ -51,6 +53,7 @@ struct instance {
 	struct vars vars;
 	struct fn_rules rules;
 	struct conns conns;
+	struct caches caches;
 };
 
 /* What may sleep; the io of connections; functions called by other nodes. */

@@ -17,12 +17,15 @@ DEVICE = "/dev/virgo"
 # uapi/linux/virgo.h
 IOC_INFO = 0x8010BA00
 (CMD_VAR_SET, CMD_VAR_GET, CMD_VAR_CHANGED, CMD_LIMITS_SET, CMD_LIMITS_GET,
- CMD_FN_ALLOW, CMD_FN_DENY) = range(1, 8)
+ CMD_FN_ALLOW, CMD_FN_DENY, CMD_CACHE_START, CMD_CACHE_STOP,
+ CMD_CACHE_GET) = range(1, 11)
 (A_PAD, A_NAME, A_UNIT, A_PRODUCER, A_TYPE, A_MODE, A_VALUE, A_MIN, A_MAX,
  A_DEFAULT, A_UPDATED, A_TTL, A_CONFIDENCE, A_LIMIT_HANDLES,
  A_LIMIT_CONNECTIONS, A_LIMIT_RULES, A_LIMIT_CALLS, A_LIMIT_JOBS, A_FN_NAME,
- A_NODE) = range(1, 21)
-U64 = {A_VALUE, A_MIN, A_MAX, A_DEFAULT, A_UPDATED}
+ A_NODE, A_LIMIT_CACHES, A_CACHE_PORT, A_CACHE_BYTES, A_CACHE_VALUE,
+ A_CACHE_IDLE, A_CACHE_HELD, A_CACHE_ITEMS,
+ A_CACHE_CONNECTIONS) = range(1, 29)
+U64 = {A_VALUE, A_MIN, A_MAX, A_DEFAULT, A_UPDATED, A_CACHE_BYTES}
 TEXT = {A_NAME, A_UNIT, A_PRODUCER, A_FN_NAME, A_NODE}
 VARS_BYTES = 1 << 20
 S64, UNSIGNED, FIXED, BOOL = 1, 2, 3, 4
@@ -131,6 +134,8 @@ class Netlink:
                 packed.append((kind, struct.pack("Q", value % (1 << 64))))
             elif kind in (A_TYPE, A_MODE):
                 packed.append((kind, struct.pack("B", value)))
+            elif kind == A_CACHE_PORT:
+                packed.append((kind, struct.pack("H", value)))
             else:
                 packed.append((kind, struct.pack("I", value)))
         return [self.plain(attrs) for _, attrs in self.request_raw(
@@ -152,6 +157,17 @@ class Netlink:
             A_PRODUCER: "test", A_TYPE: kind, A_MODE: mode, A_VALUE: value,
             A_MIN: low, A_MAX: high, A_DEFAULT: default, A_TTL: ttl,
             A_CONFIDENCE: 1000000})
+
+    def start_cache(self, port, size=0, value=0, idle=0):
+        self.request(CMD_CACHE_START, {A_CACHE_PORT: port, A_CACHE_BYTES: size,
+                                       A_CACHE_VALUE: value, A_CACHE_IDLE: idle})
+
+    def stop_cache(self, port):
+        self.request(CMD_CACHE_STOP, {A_CACHE_PORT: port})
+
+    def cache(self, port):
+        return next(one for one in self.request(CMD_CACHE_GET, dump=True)
+                    if one[A_CACHE_PORT] == port)
 
     def get(self, name):
         return self.request(CMD_VAR_GET, {A_NAME: name})[0]

@@ -27,6 +27,7 @@
 /* Bits of virgo_info.features. */
 #define VIRGO_FEATURE_VARS	(1 << 0)
 #define VIRGO_FEATURE_CALLS	(1 << 1)
+#define VIRGO_FEATURE_CACHE	(1 << 2)
 
 struct virgo_info {
 	__u32 abi;		/* 1 */
@@ -87,6 +88,9 @@ enum virgo_cmd {
 	VIRGO_CMD_LIMITS_GET,	/* all VIRGO_A_LIMIT_* */
 	VIRGO_CMD_FN_ALLOW,	/* VIRGO_A_FN_NAME, VIRGO_A_NODE */
 	VIRGO_CMD_FN_DENY,	/* the same */
+	VIRGO_CMD_CACHE_START,	/* VIRGO_A_CACHE_PORT, may: BYTES, VALUE, IDLE */
+	VIRGO_CMD_CACHE_STOP,	/* VIRGO_A_CACHE_PORT */
+	VIRGO_CMD_CACHE_GET,	/* a dump: VIRGO_A_CACHE_* of each */
 
 	__VIRGO_CMD_MAX
 };
@@ -114,6 +118,14 @@ enum virgo_attr {
 	VIRGO_A_LIMIT_JOBS,	/* u32 */
 	VIRGO_A_FN_NAME,	/* string, at most 47 bytes */
 	VIRGO_A_NODE,		/* string, at most 63 bytes */
+	VIRGO_A_LIMIT_CACHES,	/* u32 */
+	VIRGO_A_CACHE_PORT,	/* u16, of 127.0.0.1 */
+	VIRGO_A_CACHE_BYTES,	/* u64: the budget; clamped */
+	VIRGO_A_CACHE_VALUE,	/* u32: the longest value; clamped */
+	VIRGO_A_CACHE_IDLE,	/* u32: s; 0: for ever */
+	VIRGO_A_CACHE_HELD,	/* u64: bytes in use */
+	VIRGO_A_CACHE_ITEMS,	/* u64 */
+	VIRGO_A_CACHE_CONNECTIONS,	/* u32 */
 
 	__VIRGO_A_MAX
 };
