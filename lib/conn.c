@@ -54,6 +54,7 @@ struct conn {
 	int refs;
 	enum conn_state state;
 	bool flush_due;
+	bool fresh; /* a local caller's, not read from yet */
 	bool paused;
 	bool finishing;
 	bool was_high;
@@ -307,6 +308,15 @@ static void run_flush(struct post *p)
 	struct conn *c = (struct conn *)((char *)p - offsetof(struct conn,
 							      flush));
 
+	/* A local caller sends its first request right behind its HELLO: that is
+	 * passed on first, and our HELLO, which nobody is in a hurry for, after it.
+	 */
+	if (c->fresh && c->state != CLOSED) {
+		c->fresh = false;
+		read_once(c);
+		loop_defer(c->loop, &c->flush);
+		return;
+	}
 	c->flush_due = false;
 	flush_now(c);
 	conn_put(c);
@@ -795,8 +805,10 @@ struct conn *conn_accept(struct loop *l, int fd, struct tls_identity *id,
 	}
 	if (start(c, EPOLLIN))
 		goto fail;
-	if (!id)
+	if (!id) {
+		c->fresh = true;
 		send_hello(c);
+	}
 	return c;
 fail:
 	discard(c, fd);
