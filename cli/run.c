@@ -425,7 +425,7 @@ int verb_run(const struct globals *g, int argc, char **argv)
 	int ret = parse(&r, argc, argv);
 
 	if (ret >= 0)
-		return ret;
+		goto out;
 	if (prepare(&r, g, &f)) {
 		ret = runner_fail(&f);
 		goto out;

@@ -392,6 +392,13 @@ static int make_group(struct jobgroup *g)
 	return 0;
 }
 
+void jobgroup_name(struct jobgroup *g, u64 job, const char *node)
+{
+	g->job = job;
+	snprintf(g->mark, sizeof(g->mark), "VIRGO_JOB=%.63s/%llu", node,
+		 (unsigned long long)job);
+}
+
 int jobgroup_take(struct jobgroup *g, u64 job, const char *node, bool detached,
 		  const struct jobgroup_limits *l, struct jobgroup_limits *rest,
 		  const char **what)
@@ -399,9 +406,8 @@ int jobgroup_take(struct jobgroup *g, u64 job, const char *node, bool detached,
 	struct jobgroup_limits here;
 	int ret = split_limits(&here, l, rest, what);
 
-	*g = (struct jobgroup){ .dir_fd = -1, .events_fd = -1, .job = job };
-	snprintf(g->mark, sizeof(g->mark), "VIRGO_JOB=%.63s/%llu", node,
-		 (unsigned long long)job);
+	*g = (struct jobgroup){ .dir_fd = -1, .events_fd = -1 };
+	jobgroup_name(g, job, node);
 	if (ret || own.dir_fd < 0)
 		return ret;
 	g->kind = detached ? 'd' : 's';

@@ -49,6 +49,8 @@ bool jobgroup_cgroups(void);
 int jobgroup_take(struct jobgroup *g, u64 job, const char *node, bool detached,
 		  const struct jobgroup_limits *l, struct jobgroup_limits *rest,
 		  const char **what);
+/* Makes a group that was taken before its job was known that job's. */
+void jobgroup_name(struct jobgroup *g, u64 job, const char *node);
 /* Forks into the group: as fork(). */
 pid_t jobgroup_fork(struct jobgroup *g);
 /* Path below /sys/fs/cgroup or wherever it is mounted, "-" without cgroups. */

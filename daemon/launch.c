@@ -21,7 +21,6 @@
 #include <unistd.h>
 
 enum {
-	STATUS_FD = 3, /* where the child keeps status_fd */
 	BLOB_FD = 4,
 	UMASK_HERE = 022,
 };
@@ -34,7 +33,7 @@ static void fail(u32 stage, int error) __attribute__((noreturn));
 static void fail(u32 stage, int error)
 {
 	struct launch_failure f = { .stage = stage, .error = error };
-	ssize_t n = write(STATUS_FD, &f, sizeof(f));
+	ssize_t n = write(LAUNCH_STATUS_FD, &f, sizeof(f));
 
 	_exit(n == (ssize_t)sizeof(f) ? 127 : 126);
 }
@@ -252,7 +251,8 @@ void launch_child(const struct launch *l)
 	char **argv;
 	int error;
 
-	if (dup3(l->status_fd, STATUS_FD, O_CLOEXEC) < 0)
+	if (l->status_fd != LAUNCH_STATUS_FD &&
+	    dup3(l->status_fd, LAUNCH_STATUS_FD, O_CLOEXEC) < 0)
 		_exit(126);
 	set_streams(l);
 	set_limits(l);

@@ -29,6 +29,8 @@ struct launch_failure {
 	s32 error; /* positive errno */
 };
 
+enum { LAUNCH_STATUS_FD = 3 }; /* where the child keeps status_fd */
+
 /* Runs in the forked child. Any fd above 2 may be open, and none below is one
  * of @l's. Does not return: execs, or writes why not and exits 127.
  */

@@ -29,6 +29,7 @@
 #include "launch.h"
 #include "log.h"
 #include "loop.h"
+#include "ready.h"
 #include "spawn_protocol.h"
 #include "users.h"
 
@@ -59,6 +60,7 @@ struct job {
 
 	struct spawn_start how;
 	u8 *spec; /* the JOB_START, until exec */
+	size_t spec_len;
 	struct msg_job_start start; /* views into it */
 	int fds[SPAWN_FDS_MAX]; /* until exec; -1: none */
 	int folder_fd; /* detached; else -1 */
@@ -79,6 +81,8 @@ static struct {
 	struct watch virgod;
 	struct watch signals;
 	struct timer sweep;
+	struct post fill; /* of the children that wait */
+	bool fill_due;
 	int sweeps; /* left to do */
 	bool orphan; /* virgod is gone */
 	struct rlimit nofile; /* what jobs get */
@@ -363,49 +367,91 @@ static int ordinary(const struct job *j, const struct account *a,
 	return user_ordinary(&u, j->how.uid_min ?: uid_min(), NULL, "run", f);
 }
 
-static void launch(struct job *j, const struct account *a)
+static void fill(struct post *p)
+{
+	spawn.fill_due = false;
+	if (!spawn.orphan)
+		ready_fill();
+}
+
+static void fill_later(void)
+{
+	if (spawn.fill_due)
+		return;
+	spawn.fill_due = true;
+	spawn.fill.run = fill;
+	loop_defer(spawn.loop, &spawn.fill);
+}
+
+/* Starts @j in a child that waits; gives its status descriptor, or -1. */
+static int launch_ready(struct job *j, const struct launch *l, const char *node)
+{
+	const struct msg_job_start *s = &j->start;
+
+	if (j->detached || s->memory_bytes || s->cpu_ppm || s->pids)
+		return -1;
+	return ready_launch(&j->group, j->id, node, l, j->spec, j->spec_len);
+}
+
+/* The same in a group and a child of its own; -1 when it cannot be and that has
+ * been told.
+ */
+static int launch_fork(struct job *j, struct launch *l, const char *node)
 {
 	struct jobgroup_limits limits = { j->start.memory_bytes,
 					  j->start.cpu_ppm, j->start.pids };
+	const char *what = "limit";
+	int fds[2], ret;
+
+	ret = jobgroup_take(&j->group, j->id, node, j->detached, &limits,
+			    &l->rlimits, &what);
+	if (ret) {
+		fail_start(j, ret == -EOPNOTSUPP ? STAGE_LIMIT : STAGE_FORK, -ret,
+			   what);
+		return -1;
+	}
+	if (pipe2(fds, O_CLOEXEC)) {
+		fail_start(j, STAGE_FORK, errno, "");
+		return -1;
+	}
+	l->status_fd = fds[1];
+	if (jobgroup_fork(&j->group) == 0)
+		launch_child(l);
+	ret = errno;
+	close(fds[1]);
+	if (j->group.leader < 0) {
+		close(fds[0]);
+		fail_start(j, STAGE_FORK, ret, "");
+		return -1;
+	}
+	fcntl(fds[0], F_SETFL, O_NONBLOCK);
+	return fds[0];
+}
+
+static void launch(struct job *j, const struct account *a)
+{
 	struct launch l = { .start = &j->start, .account = a, .group = &j->group,
 			    .streams = { j->fds[0], j->fds[1], j->fds[2] },
 			    .blob_fd = j->flags & SPAWN_HAS_BLOB ? j->fds[3] : -1,
 			    .nofile_soft = spawn.nofile.rlim_cur,
 			    .nofile_hard = spawn.nofile.rlim_max };
-	const char *what = "limit";
 	char node[64];
-	int pipe_fds[2];
 	struct job **at;
-	int ret;
+	int fd;
 
 	span_to_cstr(j->start.node, node, sizeof(node));
-	ret = jobgroup_take(&j->group, j->id, node, j->detached, &limits,
-			    &l.rlimits, &what);
-	if (ret) {
-		fail_start(j, ret == -EOPNOTSUPP ? STAGE_LIMIT : STAGE_FORK, -ret,
-			   what);
+	fd = launch_ready(j, &l, node);
+	if (fd < 0)
+		fd = launch_fork(j, &l, node);
+	fill_later();
+	if (fd < 0)
 		return;
-	}
-	if (pipe2(pipe_fds, O_CLOEXEC)) {
-		fail_start(j, STAGE_FORK, errno, "");
-		return;
-	}
-	l.status_fd = pipe_fds[1];
-	if (jobgroup_fork(&j->group) == 0)
-		launch_child(&l);
-	ret = errno;
-	close(pipe_fds[1]);
-	j->status = (struct watch){ .fd = pipe_fds[0], .ready = status_ready };
-	if (j->group.leader < 0) {
-		fail_start(j, STAGE_FORK, ret, "");
-		return;
-	}
+	j->status = (struct watch){ .fd = fd, .ready = status_ready };
 	drop_start(j);
 	at = pid_slot(j->group.leader);
 	j->next_pid = NULL;
 	*at = j;
 	j->state = STARTING;
-	fcntl(pipe_fds[0], F_SETFL, O_NONBLOCK);
 	if (!(j->start.flags & JOB_NO_INPUT)) {
 		watch_start(j);
 		return;
@@ -451,6 +497,7 @@ static int take_spec(struct job *j, const void *data, size_t len, int memfd)
 			return -E2BIG;
 		len = (size_t)size;
 	}
+	j->spec_len = len;
 	j->spec = malloc(len ? len : 1);
 	if (!j->spec)
 		return -ENOMEM;
@@ -585,6 +632,7 @@ static void virgod_gone(void)
 	spawn.orphan = true;
 	loop_unwatch(spawn.loop, &spawn.virgod);
 	close(VIRGOD_FD);
+	ready_close();
 	for (i = 0; i < BUCKETS; i++)
 		for (j = spawn.by_id[i]; j; j = next) {
 			next = j->next_id;
@@ -643,7 +691,8 @@ static void child_ended(pid_t pid, int status, const struct rusage *usage)
 	struct job *j = *pid_slot(pid);
 
 	if (!j || j->state == ENDING) {
-		accounts_reaped(spawn.accounts, pid);
+		if (!ready_reaped(pid))
+			accounts_reaped(spawn.accounts, pid);
 		return;
 	}
 	settle_start(j);
@@ -752,10 +801,12 @@ int main(int argc, char **argv)
 	spawn.sweeps = SWEEPS;
 	spawn.sweep.fire = sweep_fired;
 	loop_arm(spawn.loop, &spawn.sweep, SWEEP_US);
+	fill_later();
 	loop_run(spawn.loop);
 	loop_disarm(spawn.loop, &spawn.sweep);
 	loop_unwatch(spawn.loop, &spawn.signals);
 	accounts_free(spawn.accounts);
+	ready_close();
 	jobgroup_close();
 	loop_free(spawn.loop);
 	return 0;

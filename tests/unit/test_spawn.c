@@ -524,6 +524,50 @@ Test(spawn, comes_back_when_killed)
 	kill(-seen[1].pid, SIGKILL);
 }
 
+/* Up to two children of virgo-spawn into @out; how many. */
+static int children(pid_t *out)
+{
+	char path[64];
+	int pid = spawner_pid(spawner), n = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
+	f = fopen(path, "re");
+	while (f && n < 2 && fscanf(f, "%d", &pid) == 1)
+		out[n++] = pid;
+	if (f)
+		fclose(f);
+	return n;
+}
+
+Test(spawn, children_that_wait_may_be_killed)
+{
+	pid_t pid[2];
+
+	UNTIL(children(pid) == 2);
+	kill(pid[0], SIGKILL);
+	kill(pid[1], SIGKILL);
+	UNTIL(kill(pid[0], 0) && kill(pid[1], 0));
+	cr_assert_str_eq(RUN(.argv = ARGV("echo", "forked")), "forked\n");
+	UNTIL(children(pid) == 2);
+	cr_assert_str_eq(RUN(.argv = ARGV("echo", "ready")), "ready\n");
+}
+
+Test(spawn, children_that_wait_become_jobs_and_end_with_virgo_spawn)
+{
+	pid_t pid[2];
+
+	UNTIL(children(pid) == 2);
+	start_quiet(1, &(struct spec){ .argv = ARGV("sleep", "1000") });
+	UNTIL(seen[1].pid);
+	cr_assert(seen[1].pid == pid[0] || seen[1].pid == pid[1]);
+	UNTIL(children(pid) == 2);
+	kill(spawner_pid(spawner), SIGKILL);
+	UNTIL(lost);
+	UNTIL(kill(pid[0], 0) && kill(pid[1], 0));
+	kill(-seen[1].pid, SIGKILL);
+}
+
 Test(spawn, knows_names)
 {
 	char want[300];
