@@ -38,7 +38,9 @@ wait_until 10 test -s "$NET_DIR/nbd-server.pid"
 PID[nbd-server]=$(cat "$NET_DIR/nbd-server.pid")
 quietly start qemu-nbd alpha qemu-nbd -f raw -t -p 10812 -x memory -e 16 \
 	/run/pool/b
-declare -A mem_port=([ours]=10809 [ours-tls]=10819 [nbdkit]=10810
+quietly start second alpha virgo-nbd --size $mem_bytes --listen 127.0.0.1:10839 \
+	--control "$NET_DIR/second"
+declare -A mem_port=([second]=10839 [ours]=10809 [ours-tls]=10819 [nbdkit]=10810
 	[nbdkit-tls]=10820 [nbd-server]=10811 [qemu-nbd]=10812)
 
 # mem_load SERVER OPERATION BLOCK DEPTH [KEY]: "requests/s CPU-us-a-request"
@@ -84,6 +86,11 @@ mem_ours() {
 	local rate
 
 	mem_side ours
+	mem_port[two]=10809,10839
+	PID[two]=${PID[ours]}
+	read -r rate _ <<< "$(mem_load two write 4096 32)"
+	unset "mem_port[two]" "PID[two]"
+	echo "memory.two.write4k $rate"
 	read -r rate _ <<< "$(mem_load ours-tls read 131072 8 "$mem_key")"
 	echo "memory.tls.read128k $rate"
 	mem_stored virgo-nbd
@@ -93,6 +100,8 @@ mem_theirs() {
 	local rate
 
 	mem_side nbdkit nbd-server qemu-nbd
+	read -r rate _ <<< "$(mem_load nbdkit write 4096 32)"
+	echo "memory.two.write4k $rate"
 	read -r rate _ <<< "$(mem_load nbdkit-tls read 131072 8 "$mem_key")"
 	echo "memory.tls.read128k $rate"
 	mem_stored nbdkit
@@ -195,6 +204,8 @@ bench_id memory.write128k requests/s high "$mem_peers" "128 KiB writes, 8 in fli
 bench_id memory.cpu.qd32 us low "$mem_peers" "server CPU a 4 KiB read, 32 in flight"
 bench_id memory.tls.read128k requests/s high nbdkit \
 	"128 KiB reads, 8 in flight, TLS 1.3 with AES-128-GCM"
+bench_id memory.two.write4k requests/s high "nbdkit, one copy" \
+	"4 KiB writes, 32 in flight, each to two lenders"
 bench_id memory.stored MiB low nbdkit \
 	"128 MiB written, half trimmed, a quarter written with zeros"
 bench_id memory.grow.pool us low "ours with 1 GiB" \

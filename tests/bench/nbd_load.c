@@ -7,7 +7,8 @@
  * keeps DEPTH requests of BLOCK bytes at random places in flight for SECONDS and
  * prints "REQUESTS_PER_SECOND SERVER_CPU_US_PER_REQUEST". PID is the server's,
  * with its children. fill writes the whole export once, in order. PSK is the hex
- * key of user "bench": then everything goes through TLS.
+ * key of user "bench": then everything goes through TLS. With a PORT like
+ * 10809,10839 each request goes to both servers, and is done when both answered.
  */
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -15,6 +16,7 @@
 #include <gnutls/gnutls.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +27,9 @@
 
 enum { REQUEST = 28, REPLY = 16, BUFFER = 1 << 20 };
 
-static int fd;
+static int fd; /* the server that is being spoken to */
+static int servers;
+static struct pollfd to[2];
 static gnutls_session_t tls;
 
 static double now(void)
@@ -208,6 +212,15 @@ static uint64_t open_export(const char *name, char *key)
 static uint8_t out[BUFFER + (1 << 20)];
 static size_t out_len;
 
+static void give_all(void)
+{
+	for (int i = 0; i < servers; i++) {
+		fd = to[i].fd;
+		give(out, out_len);
+	}
+	out_len = 0;
+}
+
 static void request(int write, uint64_t offset, uint32_t block)
 {
 	uint8_t *at = out + out_len;
@@ -223,10 +236,43 @@ static void request(int write, uint64_t offset, uint32_t block)
 		memset(out + out_len, 0x5a + (int)(offset >> 12) % 100, block);
 		out_len += block;
 	}
-	if (out_len > BUFFER) {
-		give(out, out_len);
-		out_len = 0;
+	if (out_len > BUFFER)
+		give_all();
+}
+
+/* Connects to each server of @ports; the size of the exports. */
+static uint64_t open_all(char **argv, char *key)
+{
+	uint64_t size = 0;
+	char *rest = NULL;
+	char *port;
+
+	for (port = strtok_r(argv[6], ",", &rest); port && servers < 2;
+	     port = strtok_r(NULL, ",", &rest)) {
+		dial(argv[5], port);
+		size = open_export(argv[7], key);
+		to[servers++] = (struct pollfd){ .fd = fd, .events = POLLIN };
 	}
+	return size;
+}
+
+/* Requests of @answer bytes that all servers have answered by now. */
+static uint64_t take_answers(uint8_t *in, size_t room, size_t answer)
+{
+	static uint64_t got[2]; /* bytes */
+	uint64_t least = UINT64_MAX;
+
+	if (servers > 1 && poll(to, 2, -1) < 0)
+		err(1, "poll");
+	for (int i = 0; i < servers; i++) {
+		fd = to[i].fd;
+		/* Only the heads matter; data is received and passed over. */
+		if (servers == 1 || to[i].revents)
+			got[i] += take_some(in, room);
+		if (got[i] / answer < least)
+			least = got[i] / answer;
+	}
+	return least;
 }
 
 int main(int argc, char **argv)
@@ -242,14 +288,12 @@ int main(int argc, char **argv)
 	double seconds = atof(argv[4]);
 	int pid = atoi(argv[8]);
 
-	dial(argv[5], argv[6]);
-	uint64_t size = open_export(argv[7], argc > 9 ? argv[9] : NULL);
+	uint64_t size = open_all(argv, argc > 9 ? argv[9] : NULL);
 	uint64_t blocks = size / block;
 	uint64_t random = 88172645463325252ull;
 	uint64_t done = 0;
 	uint64_t sent = 0;
 	size_t answer = REPLY + (write ? 0 : block);
-	size_t have = 0;
 	double cpu0 = cpu(pid);
 	double began = now();
 	double end = began + seconds;
@@ -265,12 +309,8 @@ int main(int argc, char **argv)
 			if (fill && sent + 1 == blocks)
 				ending = 1;
 		}
-		give(out, out_len);
-		out_len = 0;
-		/* Only the heads matter; data is received and passed over. */
-		have += take_some(in, sizeof(in));
-		done += have / answer;
-		have %= answer;
+		give_all();
+		done = take_answers(in, sizeof(in), answer);
 		if (!fill && now() >= end)
 			ending = 1;
 	}
