@@ -91,7 +91,8 @@ void memory_lease_drop(struct memory *m, struct lease *l)
 	free(l);
 }
 
-void memory_record(const struct lease *l, bool leaving, struct rec_lease *out)
+void memory_record(const struct memory *m, const struct lease *l,
+		   struct rec_lease *out)
 {
 	*out = (struct rec_lease){ .name = span_of(l->name),
 				   .generation = l->generation,
@@ -104,7 +105,8 @@ void memory_record(const struct lease *l, bool leaving, struct rec_lease *out)
 				   .held_bytes = l->held_bytes,
 				   .compressed_bytes = l->compressed_bytes,
 				   .connections = l->connections,
-				   .leaving = leaving };
+				   .leaving = l->recalled ||
+					      memory_leaving(m) };
 }
 
 void memory_addresses(const struct memory *m, char *out, size_t size)
@@ -278,6 +280,7 @@ static void on_status(void *arg, int ret, const char *rest, char *lines)
 		m->compressed_bytes = word_of(rest, "compressed=");
 		m->connections = (u32)word_of(rest, "connections=");
 		m->locked = strstr(rest, "locked=yes") != NULL;
+		m->memory_short = strstr(rest, "short=yes") != NULL;
 	}
 	if (r->then)
 		r->then(m, r->arg);
@@ -543,6 +546,7 @@ struct memory *memory_new(struct node *n)
 	policy_on_reload(n, on_reload);
 	catalog_watch(n->catalog, catalog_changed, m);
 	memory_settle(m);
+	memory_pressure_watch(m);
 	return m;
 }
 
@@ -552,6 +556,7 @@ void memory_free(struct memory *m)
 		return;
 	memory_nbd_free(m->nbd);
 	memory_leave_free(m);
+	memory_pressure_end(m);
 	memory_loans_end(m);
 	while (m->leases)
 		memory_lease_drop(m, m->leases);

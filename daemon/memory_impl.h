@@ -2,7 +2,7 @@
 /*
  * The inside of memory.h, shared by memory*.c only: memory.c (what is lent, from
  * virgo-nbd's table), memory_lease.c (what borrowers ask), memory_leave.c (taking
- * back), memory_loans.c (the catalog), memory_status.c (what root and the CLI
+ * back), memory_pressure.c (when this machine needs it), memory_loans.c (the catalog), memory_status.c (what root and the CLI
  * ask).
  */
 #ifndef VIRGO_DAEMON_MEMORY_IMPL_H
@@ -35,6 +35,7 @@ struct lease {
 	bool pending; /* virgo-nbd was asked to make it */
 	bool seen; /* in the list that is being read */
 	bool cut; /* being taken from a removed node */
+	bool recalled; /* memory_pressure.c: its borrower is to move it */
 };
 
 struct told; /* memory_leave.c: a borrower that was asked to move */
@@ -60,6 +61,10 @@ struct memory {
 	u64 others_bytes; /* exports that are no leases */
 	u32 connections;
 	bool locked;
+	bool memory_short;
+
+	struct timer pressure;
+	u64 short_since_us; /* 0: not short */
 
 	struct timer tick; /* while LEAVING */
 	struct told *told;
@@ -97,7 +102,8 @@ void memory_settle(struct memory *m);
 int memory_store(struct memory *m, struct failure *f);
 /* This node's addresses with the port of NBD. */
 void memory_addresses(const struct memory *m, char *out, size_t size);
-void memory_record(const struct lease *l, bool leaving, struct rec_lease *out);
+void memory_record(const struct memory *m, const struct lease *l,
+		   struct rec_lease *out);
 
 /* memory_lease.c */
 void memory_lease_serve(struct node *n);
@@ -106,9 +112,17 @@ void memory_lease_serve(struct node *n);
 void memory_leave_begin(struct memory *m);
 /* The table has changed, or the reason to leave has gone. */
 void memory_leave_look(struct memory *m);
+/* Asks @borrower to move what is recalled of its leases, unless it was asked just
+ * now.
+ */
+void memory_leave_ask(struct memory *m, const char *borrower);
 /* Whoever sent @r waits for OFF, @wait_s at most. -ENOMEM. */
 int memory_leave_wait(struct memory *m, struct request *r, u32 wait_s);
 void memory_leave_free(struct memory *m);
+
+/* memory_pressure.c */
+void memory_pressure_watch(struct memory *m);
+void memory_pressure_end(struct memory *m);
 
 /* memory_loans.c */
 void memory_loans_serve(struct node *n);

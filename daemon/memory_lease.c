@@ -403,7 +403,7 @@ static void serve_leases(struct request *r)
 		return;
 	}
 	for (l = m->leases; l; l = l->next) {
-		memory_record(l, list.leaving, &rec);
+		memory_record(m, l, &rec);
 		size += 4 + rec_lease_size(&rec);
 	}
 	buf = malloc(size + 1);
@@ -412,7 +412,7 @@ static void serve_leases(struct request *r)
 		if (l->pending || strcmp(l->borrower, b.name) ||
 		    strcmp(l->stem, b.stem))
 			continue;
-		memory_record(l, list.leaving, &rec);
+		memory_record(m, l, &rec);
 		rec_lease_append(&w, &rec);
 	}
 	list.leases = (struct span){ buf, (u32)wcursor_len(&w) };

@@ -86,10 +86,18 @@ static void on_told(void *arg, const struct frame *f, const u8 *payload,
 		 why ? why->what : "a malformed answer");
 }
 
+static bool is_asked_back(const struct memory *m, const struct lease *l,
+			  const char *borrower)
+{
+	return !strcmp(l->borrower, borrower) && !l->pending &&
+	       (l->recalled || memory_leaving(m));
+}
+
 static void tell(struct memory *m, struct told *t)
 {
 	struct msg_memory_leaving msg = {
-		.why = span_of(m->off ? "virgo memory lend off" :
+		.why = span_of(!memory_leaving(m) ? "the node needs its memory" :
+			       m->off ? "virgo memory lend off" :
 					"the node is being drained"),
 	};
 	struct wcursor w, inner;
@@ -100,8 +108,8 @@ static void tell(struct memory *m, struct told *t)
 	u8 *buf;
 
 	for (l = m->leases; l; l = l->next)
-		if (!strcmp(l->borrower, t->borrower) && !l->pending) {
-			memory_record(l, true, &r);
+		if (is_asked_back(m, l, t->borrower)) {
+			memory_record(m, l, &r);
 			size += 4 + rec_lease_size(&r);
 		}
 	list = malloc(size + 1);
@@ -109,8 +117,8 @@ static void tell(struct memory *m, struct told *t)
 	inner = wcursor_of(list, list ? size : 0);
 	w = wcursor_of(buf, buf ? size + 256 : 0);
 	for (l = m->leases; l; l = l->next)
-		if (!strcmp(l->borrower, t->borrower) && !l->pending) {
-			memory_record(l, true, &r);
+		if (is_asked_back(m, l, t->borrower)) {
+			memory_record(m, l, &r);
 			rec_lease_append(&inner, &r);
 		}
 	msg.leases = (struct span){ list, (u32)wcursor_len(&inner) };
@@ -123,17 +131,21 @@ static void tell(struct memory *m, struct told *t)
 	free(buf);
 }
 
+void memory_leave_ask(struct memory *m, const char *borrower)
+{
+	struct told *t = told_of(m, borrower);
+
+	if (t && !t->call && loop_clock_us() >= t->due_us)
+		tell(m, t);
+}
+
 static void tell_all(struct memory *m)
 {
-	u64 now = loop_clock_us();
 	struct lease *l;
-	struct told *t;
 
-	for (l = m->leases; l; l = l->next) {
-		t = l->pending ? NULL : told_of(m, l->borrower);
-		if (t && !t->call && now >= t->due_us)
-			tell(m, t);
-	}
+	for (l = m->leases; l; l = l->next)
+		if (!l->pending)
+			memory_leave_ask(m, l->borrower);
 }
 
 /* "beta (cannot be reached), gamma" */

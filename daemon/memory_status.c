@@ -87,7 +87,7 @@ static void reply_status(struct memory *m, void *arg)
 	struct lease *l;
 
 	for (l = m->leases; l; l = l->next) {
-		memory_record(l, memory_leaving(m), &rec);
+		memory_record(m, l, &rec);
 		add_lease(&leases, &rec);
 	}
 	if (m->fill)

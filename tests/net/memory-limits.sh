@@ -105,6 +105,16 @@ assert_fails 1 shell gamma "$first" ''
 assert_fails 1 shell beta "$second" ''
 assert_fails 1 shell beta "${first%@*}@999" ''
 
+step "this machine needs memory: the lease that is used least is asked to move"
+total=$(awk '/^MemTotal/ { print $2 }' /proc/meminfo)
+on alpha virgo memory lend 96M --reserve "$((total - 131072))K"
+wait_for 120 eval 'borrow beta leases | grep -q "^a .* leaving"'
+assert_match "$(borrow gamma leases)" "stays"
+assert_match "$(on alpha virgo audit)" "beta +memory recall a: ok"
+on alpha virgo memory lend 96M --reserve 1M
+wait_for 60 eval 'borrow beta leases | grep -q "^a .* stays"'
+shell beta "$first" "assert any(h.pread(1 << 20, 0))"
+
 step "released, leased anew: another generation, and zeros"
 borrow beta release a
 again=$(export_of "$(borrow beta lease a $((64 * mib)))")

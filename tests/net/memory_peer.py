@@ -7,6 +7,7 @@
 	release NAME [GENERATION]
 	                        ok
 	leases                  a line a lease: NAME GENERATION BYTES PURPOSE
+	                        stays|leaving
 
 A refusal is printed as "error: CODE WHAT. Try: REMEDY", with status 1."""
 
@@ -86,4 +87,7 @@ elif command == "leases":
         name, generation, size, export, purpose = (
             row.text(), row.number("Q"), row.number("Q"), row.text(),
             row.text())
-        print(name, generation, size, purpose)
+        row.text(), row.text()  # borrower and stem: ours
+        row.at += 8 + 8 + 8 + 4
+        print(name, generation, size, purpose,
+              "leaving" if row.number("B") else "stays")
