@@ -53,6 +53,7 @@ struct runner {
 	int count, left;
 	int width; /* of the longest node name */
 	bool input_over;
+	bool window_due; /* it changed before the job had begun */
 	bool closed[JOB_STREAMS]; /* our own stdout or stderr is broken */
 	int signals; /* how many the user sent that mean "end" */
 	int left_by; /* the signal that ended us, not the job */
@@ -128,6 +129,8 @@ static void handle_signals(struct runner *r)
 		caught[SIGWINCH] = 0;
 		if (r->o->terminal && r->targets[0].started)
 			send_window(r);
+		else
+			r->window_due = r->o->terminal;
 	}
 	for (i = 0; i < ARRAY_SIZE(forwarded); i++) {
 		int sig = forwarded[i];
@@ -459,6 +462,9 @@ static void take_started(struct runner *r, struct target *t,
 
 	t->started = true;
 	t->input_credit = f->credit;
+	if (r->window_due)
+		send_window(r);
+	r->window_due = false;
 	if (!r->o->detach) {
 		/* Without credit it takes none. */
 		if ((r->input_over || !r->o->input) && f->credit)
