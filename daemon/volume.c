@@ -122,7 +122,8 @@ static int take_row(struct volume *v, const struct rec_volume_row *row,
 	v->number = get_u64(v->id) | 1;
 	v->slot = row->slot;
 	rules_of(&v->rules, row);
-	v->allow = strndup((const char *)row->allow.data, row->allow.len);
+	v->allow = strndup(row->allow.len ? (const char *)row->allow.data : "",
+			   row->allow.len);
 	return v->allow ? 0 :
 			  failure_set(f, -ENOMEM, v->name, NULL, "out of memory");
 }
