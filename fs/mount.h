@@ -20,6 +20,11 @@ enum {
 #define ATTR_TIMEOUT 1.0 /* seconds; names too */
 #define ATTR_TIMEOUT_US 1000000
 
+struct waiter { /* for the list of volumes */
+	struct waiter *next;
+	void (*ready)(struct waiter *w, int err);
+};
+
 struct mount {
 	struct servers servers;
 	struct loop *loop;
@@ -42,6 +47,8 @@ struct mount {
 	u64 listed_us; /* when the list of volumes was last good */
 	bool listing; /* a request for it is under way */
 	struct waiter *waiters; /* for the list */
+	struct waiter tending; /* the mount itself, from time to time */
+	struct timer tend;
 	struct ticket *tickets; /* requests for changes under way */
 };
 

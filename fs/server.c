@@ -515,7 +515,7 @@ static void on_closed(struct conn *conn, const struct failure *why)
 	for (v = s->all->volumes; v; v = v->next)
 		if (v->server == s) {
 			v->attached = false;
-			wanted = wanted || !LIST_EMPTY(&v->files);
+			wanted = wanted || (v->listed && !LIST_EMPTY(&v->files));
 		}
 	requeue(s);
 	if (wanted || !TAILQ_EMPTY(&s->calls))
@@ -614,6 +614,40 @@ void server_reattach(struct volume *v)
 		return;
 	v->attached = false;
 	server_want(v);
+}
+
+static bool has_listed(const struct server *s)
+{
+	const struct volume *v = s->all->volumes;
+
+	while (v && (v->server != s || !v->listed))
+		v = v->next;
+	return v;
+}
+
+void servers_cut_unlisted(struct servers *all)
+{
+	struct failure why = { 0 };
+	struct server *s;
+
+	for (s = all->list; s; s = s->next) {
+		if (has_listed(s))
+			continue;
+		loop_disarm(all->loop, &s->retry);
+		failure_set(&why, -ESTALE, s->node, NULL,
+			    "no volume of it is listed any more");
+		if (s->conn)
+			conn_close(s->conn, &why);
+	}
+}
+
+bool servers_connected(const struct servers *all)
+{
+	const struct server *s = all->list;
+
+	while (s && !s->conn)
+		s = s->next;
+	return s;
 }
 
 struct server *server_for(struct servers *all, const char *node,

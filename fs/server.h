@@ -162,6 +162,12 @@ void server_want(struct volume *v);
 void server_reattach(struct volume *v);
 /* Ends all calls, connections and servers. */
 void servers_free(struct servers *all);
+/* Ends connections to, and attempts to reach, servers of which no volume is
+ * listed: they may have been removed from the cloud.
+ */
+void servers_cut_unlisted(struct servers *all);
+/* Whether there is a connection to any server. */
+bool servers_connected(const struct servers *all);
 /* True while there is no connection to @s and the last attempt failed. */
 bool server_is_down(const struct server *s);
 /* Sends what waited for names.h to know its caller. */

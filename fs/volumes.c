@@ -99,8 +99,29 @@ static int take_list(struct mount *m, const u8 *payload, u32 len)
 	for (v = m->servers.volumes; v; v = v->next)
 		if (v->listed && !v->relisted)
 			unlist(v);
+	servers_cut_unlisted(&m->servers);
 	m->listed_us = loop_clock_us();
 	return 0;
+}
+
+static void tended(struct waiter *w, int err)
+{
+	struct mount *m =
+		(struct mount *)((char *)w - offsetof(struct mount, tending));
+
+	if (!m->servers.ending)
+		loop_arm(m->loop, &m->tend, VOLUMES_TEND_US);
+}
+
+static void on_tend(struct timer *t)
+{
+	struct mount *m =
+		(struct mount *)((char *)t - offsetof(struct mount, tend));
+
+	if (servers_connected(&m->servers))
+		volumes_refresh(m, VOLUMES_FRESH_US, &m->tending);
+	else
+		loop_arm(m->loop, t, VOLUMES_TEND_US);
 }
 
 void volumes_load(struct mount *m)
@@ -120,6 +141,9 @@ void volumes_load(struct mount *m)
 	}
 	if (ret)
 		log_warning("no volumes yet: %s: %s", f.object, f.what);
+	m->tending.ready = tended;
+	m->tend.fire = on_tend;
+	loop_arm(m->loop, &m->tend, VOLUMES_TEND_US);
 }
 
 /* Ends the oldest ticket with @tag. */
@@ -292,6 +316,7 @@ void volumes_free(struct mount *m)
 {
 	struct conn *c = m->virgod;
 
+	loop_disarm(m->loop, &m->tend);
 	m->virgod = NULL;
 	if (c) {
 		conn_close(c, NULL);

@@ -2,7 +2,9 @@
 /*
  * The volumes of the cloud, as this machine's virgod lists them: what is seen in
  * the root of the mount. The list is asked for again when someone looks and it
- * is too old for that; when virgod is away the last one stands.
+ * is too old for that, and every VOLUMES_TEND_US while there are connections to
+ * servers: one that is listed no more is cut. When virgod is away the last list
+ * stands.
  */
 #ifndef VIRGO_FS_VOLUMES_H
 #define VIRGO_FS_VOLUMES_H
@@ -12,14 +14,12 @@
 enum {
 	VOLUMES_FRESH_US = 1000000, /* good enough to list */
 	VOLUMES_SURE_US = 50000, /* good enough to say that there is none */
+	VOLUMES_TEND_US = 2000000, /* nobody looks, but servers are connected */
 };
 
-struct waiter {
-	struct waiter *next;
-	void (*ready)(struct waiter *w, int err);
-};
-
-/* The first list, asked for before anything runs; a failure is logged only. */
+/* The first list, asked for before anything runs; a failure is logged only. From
+ * then on the list is tended until volumes_free().
+ */
 void volumes_load(struct mount *m);
 /* Calls @w->ready once the list is not older than @age_us, at once when it is
  * not; @err is 0 or why it is older.

@@ -26,6 +26,24 @@ start hold-beta gamma python3 "$NET_SRC/tests/net/is_served.py" \
 wait_for 30 grep -q held "$NET_DIR/hold-alpha.log"
 wait_for 30 grep -q held "$NET_DIR/hold-beta.log"
 
+step "and a mount with an open file there"
+on beta chmod 1777 /var/lib/virgo/export
+on gamma sh -c 'echo kept > /var/lib/virgo/export/file'
+on beta virgo mount
+start reader beta sh -c 'exec 7< /virgo/gamma/file && echo open && exec sleep 600'
+wait_for 30 grep -q open "$NET_DIR/reader.log"
+# The mount has, or seeks, a connection to gamma, whose volumes alone it uses.
+mount_connected() {
+	quietly on beta ss -Htnp > "$NET_DIR/ss"
+	grep -q '"mount.virgo"' "$NET_DIR/ss"
+}
+mount_ended() {
+	! mount_connected
+}
+mount_connected || fail "the mount is not connected"
+# gamma shall not be the one that ends it.
+kill -STOP "${PID[virgod-gamma]}"
+
 # On a machine with more to do than processors nothing can be said of 5 s.
 limit=5
 awk -v cpus="$(nproc)" '{ exit $1 > 2 * cpus }' /proc/loadavg || limit=60
@@ -35,9 +53,16 @@ on alpha virgo node remove gamma
 start_s=$SECONDS
 wait_for 60 grep -q closed "$NET_DIR/hold-alpha.log"
 wait_for 60 grep -q closed "$NET_DIR/hold-beta.log"
+step "a mount lets go of it"
+wait_for 60 mount_ended
 [ $((SECONDS - start_s)) -le "$limit" ] || fail "it took longer than $limit s"
 finish hold-alpha
 finish hold-beta
+kill -CONT "${PID[virgod-gamma]}"
+assert_fails 1 on beta cat /virgo/gamma/file
+kill "${PID[reader]}"
+finish reader || true
+on beta virgo umount
 
 step "its certificate is refused from then on"
 assert_fails 1 served alpha /var/lib/virgo/copy
