@@ -9,8 +9,8 @@ import struct
 import sys
 import time
 
-from frames import (ERROR, EOF, FRAME_MAX, HELLO, MORE, OK, PING, PONG, REPLY,
-                    STATUS, Peer, frame, header, hello, text)
+from frames import (ERROR, EOF, FRAME_MAX, GOAWAY, HELLO, MORE, OK, PING, PONG,
+                    REPLY, STATUS, Peer, frame, header, hello, text)
 
 address = sys.argv[1]
 pid = int(sys.argv[2])  # of the virgod there
@@ -98,7 +98,7 @@ def no_greeting():
 
 def unknown_type():
     with Peer(address) as p:
-        for kind in (0, 7, 383, 384, 0xFFFF):
+        for kind in (0, 7, 383, 511, 0xFFFF):
             p.send(frame(kind, b"x" * 100, tag=kind + 1))
             got = p.read()
             assert got and (got[0], got[2]) == (ERROR, kind + 1), got
@@ -114,17 +114,25 @@ def unknown_flags():
 def replies_to_nothing():
     """Answers that nobody asked for are dropped, not answered."""
     with Peer(address) as p:
-        for kind in range(2, 130):
+        for kind in (k for k in range(2, 512) if k != GOAWAY):
             p.send(frame(kind, b"", flags=REPLY | MORE, tag=kind))
             p.send(frame(kind, bytes(64), flags=REPLY | EOF, tag=kind))
         p.ping(tag=1000)
+
+
+def sent_away():
+    """GOAWAY ends a connection, however little it says."""
+    for payload in (b"", b"\xff" * 64):
+        with Peer(address) as p:
+            p.send(frame(GOAWAY, payload))
+            assert p.closed_within(5)
 
 
 def malformed_payloads():
     """Every message type with an empty payload, noise, and absurd lengths."""
     noise = random.Random(47)
     with Peer(address) as p:
-        for kind in range(7, 384):
+        for kind in range(7, 512):
             for payload in (b"", noise.randbytes(50), b"\xff" * 64,
                             text("x") * 3):
                 p.send(frame(kind, payload, tag=kind << 8))
@@ -195,7 +203,7 @@ def never_reads():
 def main():
     cases = [garbage, other_protocols, wrong_checksum, oversized, largest,
              cut_off, another_version, no_greeting, unknown_type,
-             unknown_flags, replies_to_nothing, malformed_payloads,
+             unknown_flags, replies_to_nothing, sent_away, malformed_payloads,
              hello_twice, same_tag_again, byte_by_byte, slow_drip, never_reads]
     for case in cases:
         if sys.argv[3:] and case.__name__ not in sys.argv[3:]:

@@ -123,4 +123,4 @@ assert_eq "$(bytes_from beta virgo/1 $(with expired))" 0 "bytes"
 
 step "who was away for too long says what to do"
 assert_fails 1 on gamma virgod
-assert_match "$(cat "$NET_DIR/last.err")" "has expired.*Try: .*invitation"
+assert_match "$(cat "$NET_DIR/last.err")" "certificate expired.*Try: .*invitation"
