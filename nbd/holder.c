@@ -4,15 +4,11 @@
 
 #include <limits.h>
 #include <signal.h>
-#include <spawn.h>
-#include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "where.h"
+#include "beside.h"
 
 static int say(struct failure *f, const char *object, const char *what)
 {
@@ -24,55 +20,7 @@ static int say(struct failure *f, const char *object, const char *what)
 
 int holder_path(const char *state, char *out, size_t size)
 {
-	struct sockaddr_un sa;
-	int n = snprintf(out, size, "%s/run/nbd-holder.sock", state);
-
-	return n < (int)size && n < (int)sizeof(sa.sun_path) ? 0 :
-							       -ENAMETOOLONG;
-}
-
-/* A connected socket, or a negative errno. */
-static int reach(const char *path)
-{
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	int err;
-
-	if (fd < 0)
-		return -errno;
-	strcpy(sa.sun_path, path);
-	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0)
-		return fd;
-	err = errno;
-	close(fd);
-	return -err;
-}
-
-/* Starts a holder. It forks when it listens, and its parent's end tells so. */
-static int start(const char *state, struct failure *f)
-{
-	extern char **environ;
-	char program[PATH_MAX];
-	char *argv[] = { (char *)"virgo-nbd-holder", (char *)"--state",
-			 (char *)state, NULL };
-	int status;
-	pid_t pid;
-	int ret;
-
-	if (where_program("virgo-nbd-holder", program, sizeof(program)))
-		return failure_set(f, -ENOENT, "virgo-nbd-holder", NULL,
-				   "not installed");
-	ret = posix_spawn(&pid, program, NULL, NULL, argv, environ);
-	if (ret)
-		return failure_set(f, -ret, program, NULL, "%s",
-				   strerror(ret));
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return say(f, program, "lost");
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		return 0;
-	return failure_set(f, -ECHILD, "virgo-nbd-holder", NULL,
-			   "did not start");
+	return beside_path(state, "nbd-holder.sock", out, size);
 }
 
 /* The pool's descriptor out of the holder's first message. */
@@ -111,23 +59,13 @@ static int take_pool(int conn, const char *path, struct failure *f)
 
 int holder_get(const char *state, int *conn, struct failure *f)
 {
-	char path[PATH_MAX];
-	int ret;
+	int ret = beside_reach("virgo-nbd-holder", state, "nbd-holder.sock", 0,
+			       f);
 
-	if (holder_path(state, path, sizeof(path)))
-		return failure_set(f, -ENAMETOOLONG, state, "a shorter --state",
-				   "path too long for a socket");
-	ret = reach(path);
-	if (ret == -ENOENT || ret == -ECONNREFUSED) {
-		ret = start(state, f);
-		if (ret)
-			return ret;
-		ret = reach(path);
-	}
 	if (ret < 0)
-		return failure_set(f, ret, path, NULL, "%s", strerror(-ret));
+		return ret;
 	*conn = ret;
-	ret = take_pool(*conn, path, f);
+	ret = take_pool(*conn, "virgo-nbd-holder", f);
 	if (ret < 0)
 		close(*conn);
 	return ret;
@@ -142,7 +80,7 @@ int holder_forget(const char *state, struct failure *f)
 
 	if (holder_path(state, path, sizeof(path)))
 		return 0; /* there cannot be one */
-	conn = reach(path);
+	conn = beside_connect(path, 0);
 	if (conn == -ENOENT || conn == -ECONNREFUSED)
 		return 0;
 	if (conn < 0)
