@@ -22,7 +22,7 @@ exec_setup() {
 	local node
 
 	# shellcheck disable=SC2086 # a list of names
-	cloud_up caller $exec_nodes
+	cloud_up caller $exec_nodes >&2
 	for node in caller $exec_nodes; do
 		quietly on "$node" useradd -m -u 1500 -p '*' ann
 	done
