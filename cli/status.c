@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * virgo status: the nodes of the cloud as this one sees them, as a table or as
- * one line of JSON.
+ * virgo status: the nodes of the cloud as this one sees them, and this machine's
+ * kernel module, as a table or as one line of JSON.
  */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "client.h"
+#include "kernel.h"
 #include "verbs.h"
 
 static const char help[] =
@@ -62,6 +63,28 @@ static void put_json_node(const struct rec_node_status *n)
 	       n->self ? "true" : "false");
 }
 
+static void put_json_kernel(void)
+{
+	const char *between = "";
+	struct kernel_info k;
+	unsigned int n;
+
+	if (kernel_info(&k)) {
+		fputs("\"kernel\":null", stdout);
+		return;
+	}
+	fputs("\"kernel\":{", stdout);
+	put_json("version", span_of(k.version));
+	printf(",\"abi\":%u,\"tls\":%s,\"serves\":[", k.abi,
+	       k.tls ? "true" : "false");
+	for (n = 0; kernel_feature(n); n++)
+		if (k.features & 1ull << n) {
+			printf("%s\"%s\"", between, kernel_feature(n));
+			between = ",";
+		}
+	fputs("]}", stdout);
+}
+
 static int print_json(const struct msg_status_reply *m)
 {
 	struct rcursor c = rcursor_of(m->nodes.data, m->nodes.len);
@@ -81,7 +104,9 @@ static int print_json(const struct msg_status_reply *m)
 		put_json_node(&n);
 		between = ",";
 	}
-	puts("]}");
+	fputs("],", stdout);
+	put_json_kernel();
+	puts("}");
 	return ret;
 }
 
@@ -155,6 +180,23 @@ static void print_row(const struct rec_node_status *n, int width)
 	putchar('\n');
 }
 
+/* The module is said when it is there, or is there and cannot be used. */
+static void print_kernel(void)
+{
+	char text[KERNEL_TEXT];
+	struct kernel_info k;
+	int ret = kernel_info(&k);
+
+	if (ret == -ENOENT)
+		return;
+	if (ret) {
+		printf("\nvirgo.ko is not used: %s\n", kernel_why(ret));
+		return;
+	}
+	kernel_text(&k, text);
+	printf("\nvirgo.ko %s\n", text);
+}
+
 static int print_table(const struct msg_status_reply *m)
 {
 	struct rcursor c = rcursor_of(m->nodes.data, m->nodes.len);
@@ -167,6 +209,8 @@ static int print_table(const struct msg_status_reply *m)
 	       "ROUND TRIP", "JOBS", "VERSION");
 	while ((ret = rec_node_status_next(&c, &n)) > 0)
 		print_row(&n, width);
+	if (!ret)
+		print_kernel();
 	return ret;
 }
 

@@ -16,6 +16,7 @@
 
 #include "conf_client.h"
 #include "conf_cloud.h"
+#include "kernel.h"
 
 struct probe {
 	const struct doctor_where *where;
@@ -234,6 +235,41 @@ static void probe_md(struct probe *p)
 	probe_module(p, "md-mod", "borrowed memory cannot be mirrored");
 }
 
+/* virgo.ko that is loaded, as a finding. */
+static void say_loaded(struct probe *p)
+{
+	char text[KERNEL_TEXT] = "";
+	struct kernel_info k;
+	int ret;
+
+	if (*p->where->root) { /* a tree of files has no device that answers */
+		read_text(p, "/sys/module/virgo/version", text, sizeof(text));
+		say(p, DOCTOR_OK, NULL, "%.*s", (int)strcspn(text, "\n"), text);
+		return;
+	}
+	ret = kernel_info(&k);
+	if (ret) {
+		say(p, DOCTOR_NOTE, ret == -EPROTO ?
+		    "install the module of this version, see virgo(4)" : NULL,
+		    "loaded, and not used: %s", kernel_why(ret));
+		return;
+	}
+	kernel_text(&k, text);
+	say(p, DOCTOR_OK, NULL, "%s", text);
+}
+
+static void probe_virgo(struct probe *p)
+{
+	if (exists(p, "/sys/module/virgo"))
+		say_loaded(p);
+	else if (module_in(p, "modules.dep", "virgo"))
+		say(p, DOCTOR_OK, NULL, "installed, not loaded; sudo modprobe "
+		    "virgo loads it");
+	else
+		say(p, DOCTOR_OK, NULL, "not installed, nothing needs it; see "
+		    "virgo(4)");
+}
+
 static void probe_headers(struct probe *p)
 {
 	char path[200];
@@ -394,6 +430,7 @@ static const struct {
 	{ "module nbd", probe_nbd },
 	{ "module tls", probe_tls },
 	{ "module md", probe_md },
+	{ "module virgo", probe_virgo },
 	{ "kernel headers", probe_headers },
 	{ "secure boot", probe_secure_boot },
 	{ "disk", probe_disk },

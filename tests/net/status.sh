@@ -33,6 +33,7 @@ step "the JSON says the same, in numbers"
 on alpha virgo status --json | python3 -c '
 import json, sys
 s = json.load(sys.stdin)
+assert "kernel" in s, s
 assert s["self"] == "alpha" and s["home"] == "alpha" and s["cloud"], s
 assert [n["name"] for n in s["nodes"]] == ["alpha", "beta", "gamma"], s
 for n in s["nodes"]:

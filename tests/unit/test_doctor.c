@@ -136,7 +136,7 @@ static void expect(const char *name, enum doctor_level level, const char *what,
 Test(doctor, a_sound_machine_has_nothing_to_mend)
 {
 	examine_at(root, root);
-	cr_assert_geq(count, 11);
+	cr_assert_geq(count, 12);
 	for (int i = 0; i < count; i++) {
 		cr_assert_eq(found[i].level, DOCTOR_OK, "%s: %s",
 			     found[i].name, found[i].what);
@@ -145,6 +145,20 @@ Test(doctor, a_sound_machine_has_nothing_to_mend)
 	cr_assert_str_eq(named("module nbd")->what, "loaded when first needed");
 	cr_assert_str_eq(named("module md")->what, "");
 	cr_assert_str_eq(named("secure boot")->what, "off");
+	cr_assert_str_eq(named("module virgo")->what,
+			 "not installed, nothing needs it; see virgo(4)");
+}
+
+Test(doctor, the_kernel_module)
+{
+	put_text(MODULES "/modules.dep", "updates/virgo.ko:\n");
+	examine_at(root, root);
+	cr_assert_eq(named("module virgo")->level, DOCTOR_OK);
+	cr_assert_str_eq(named("module virgo")->what, "installed, not loaded; "
+			 "sudo modprobe virgo loads it");
+	put_text("/sys/module/virgo/version", "0.1.0\n");
+	examine_at(root, root);
+	cr_assert_str_eq(named("module virgo")->what, "0.1.0");
 }
 
 Test(doctor, fault_fuse_device_is_missing)
