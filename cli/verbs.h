@@ -24,6 +24,7 @@ extern const struct verb verbs[];
 int verb_audit(const struct globals *g, int argc, char **argv);
 int verb_backup(const struct globals *g, int argc, char **argv);
 int verb_cache(const struct globals *g, int argc, char **argv);
+int verb_call(const struct globals *g, int argc, char **argv);
 int verb_conf(const struct globals *g, int argc, char **argv);
 int verb_doctor(const struct globals *g, int argc, char **argv);
 int verb_init(const struct globals *g, int argc, char **argv);

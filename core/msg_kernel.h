@@ -10,9 +10,12 @@
 	M(256, CALL, call, "call a kernel function")                           \
 	M(257, CALLED, called, "what the function gave")
 
-/* The caller takes no more than result_max bytes, and waits no longer. */
+/* The caller takes no more than result_max bytes, and waits no longer. Without a
+ * user it is the node's kernel or administrator, else a user of that node.
+ */
 #define FIELDS_CALL(R, O)                                                      \
-	R(str, name) R(u32, deadline_ms) R(u32, result_max) R(bytes, argument)
+	R(str, name) R(u32, deadline_ms) R(u32, result_max) R(bytes, argument) \
+	O(str, user)
 #define FIELDS_CALLED(R, O) R(bytes, result)
 
 #endif

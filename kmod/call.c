@@ -11,34 +11,49 @@
 #include "peer.h"
 #include "virgo_module.h"
 
-static ssize_t call_here(const char *name, const void *arg, u32 arg_len,
-			 void *result, u32 result_size, u32 deadline_ms)
+static ssize_t call_here(struct instance *in, const struct call_request *r)
 {
-	struct virgo_fn *fn = fn_enter(name);
+	const struct virgo_fn_caller caller = {
+		.node = "",
+		.user = r->user,
+		.deadline = ktime_add_ms(ktime_get(), r->deadline_ms),
+		.in = in,
+	};
+	struct virgo_fn *fn;
 	ssize_t ret;
 
+	if (*r->user && !fn_allowed(in, r->name, "", r->user))
+		return -EACCES;
+	fn = fn_enter(r->name);
 	if (!fn)
 		return -ENOENT;
-	ret = fn_run(fn, "", ktime_add_ms(ktime_get(), deadline_ms), arg,
-		     arg_len, result, result_size);
+	ret = fn_run(fn, &caller, r->arg, r->arg_len, r->result,
+		     r->result_size);
 	fn_leave(fn);
 	return ret;
 }
 
-ssize_t call_fn(struct instance *in, const char *node, const char *name,
-		const void *arg, u32 arg_len, void *result, u32 result_size,
-		u32 deadline_ms)
+ssize_t call_fn(struct instance *in, const struct call_request *r)
 {
-	if (*node)
-		return peer_call(in, node, name, arg, arg_len, result,
-				 result_size, deadline_ms);
-	return call_here(name, arg, arg_len, result, result_size, deadline_ms);
+	if (fn_is_self(in, r->node))
+		return call_here(in, r);
+	return peer_call(in, r);
 }
 
 ssize_t virgo_fn_call(struct net *net, const char *node, const char *name,
 		      const void *arg, u32 arg_len, void *result,
 		      u32 result_size, u32 deadline_ms)
 {
+	const struct call_request r = {
+		.node = node,
+		.user = "",
+		.name = name,
+		.arg = arg,
+		.arg_len = arg_len,
+		.result = result,
+		.result_size = min_t(u32, result_size, VIRGO_FN_BYTES_MAX),
+		.deadline_ms = clamp(deadline_ms, 1u, (u32)CALL_MS_MAX),
+	};
 	struct instance *in;
 	ssize_t ret;
 
@@ -47,9 +62,7 @@ ssize_t virgo_fn_call(struct net *net, const char *node, const char *name,
 	in = instance_of(net);
 	if (IS_ERR(in))
 		return PTR_ERR(in);
-	ret = call_fn(in, node, name, arg, arg_len, result,
-		      min_t(u32, result_size, VIRGO_FN_BYTES_MAX),
-		      clamp(deadline_ms, 1u, (u32)CALL_MS_MAX));
+	ret = call_fn(in, &r);
 	instance_put(in);
 	return ret;
 }

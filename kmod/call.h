@@ -9,11 +9,18 @@ struct instance;
 
 enum { CALL_MS_MAX = 3600000 };
 
-/* As virgo_fn_call(); the argument and the result may be at most
- * VIRGO_FN_BYTES_MAX long, @deadline_ms at most CALL_MS_MAX.
- */
-ssize_t call_fn(struct instance *in, const char *node, const char *name,
-		const void *arg, u32 arg_len, void *result, u32 result_size,
-		u32 deadline_ms);
+struct call_request {
+	const char *node; /* "": this one */
+	const char *user; /* who asks; "": the machine itself */
+	const char *name;
+	const void *arg;
+	void *result;
+	u32 arg_len; /* at most VIRGO_FN_BYTES_MAX, as result_size */
+	u32 result_size;
+	u32 deadline_ms; /* at most CALL_MS_MAX */
+};
+
+/* As virgo_fn_call(), and -EACCES also for a user who may not call it here. */
+ssize_t call_fn(struct instance *in, const struct call_request *r);
 
 #endif

@@ -49,6 +49,9 @@ static const struct nla_policy policy[VIRGO_A_MAX + 1] = {
 	[VIRGO_A_CACHE_CONNECTIONS] = { .type = NLA_REJECT },
 	[VIRGO_A_NODE] = { .type = NLA_NUL_STRING,
 			   .len = NODE_NAME_BYTES - 1 },
+	[VIRGO_A_USER] = { .type = NLA_NUL_STRING,
+			   .len = USER_NAME_BYTES - 1 },
+	[VIRGO_A_UID] = { .type = NLA_U32 },
 };
 
 static const u8 limit_attr[LIMIT_COUNT] = {
@@ -220,14 +223,16 @@ free_reply:
 
 static int fn_rule(struct genl_info *info,
 		   int (*change)(struct instance *in, const char *name,
-				 const char *node))
+				 const char *node, const char *user))
 {
 	struct nlattr *name = info->attrs[VIRGO_A_FN_NAME];
 	struct nlattr *node = info->attrs[VIRGO_A_NODE];
+	struct nlattr *user = info->attrs[VIRGO_A_USER];
 
 	if (!name || !node)
 		return -EINVAL;
-	return change(info->user_ptr[0], nla_data(name), nla_data(node));
+	return change(info->user_ptr[0], nla_data(name), nla_data(node),
+		      user ? nla_data(user) : "");
 }
 
 static int allow(struct sk_buff *skb, struct genl_info *info)
@@ -237,7 +242,41 @@ static int allow(struct sk_buff *skb, struct genl_info *info)
 
 static int deny(struct sk_buff *skb, struct genl_info *info)
 {
-	return fn_rule(info, fn_deny);
+	if (info->attrs[VIRGO_A_FN_NAME] || info->attrs[VIRGO_A_NODE] ||
+	    info->attrs[VIRGO_A_USER])
+		return fn_rule(info, fn_deny);
+	fn_deny_all(info->user_ptr[0]);
+	return 0;
+}
+
+static int caller_allow(struct sk_buff *skb, struct genl_info *info)
+{
+	struct nlattr *uid = info->attrs[VIRGO_A_UID];
+	struct nlattr *user = info->attrs[VIRGO_A_USER];
+
+	if (!uid || !user)
+		return -EINVAL;
+	return fn_user_allow(info->user_ptr[0],
+			     make_kuid(&init_user_ns, nla_get_u32(uid)),
+			     nla_data(user));
+}
+
+static int caller_deny(struct sk_buff *skb, struct genl_info *info)
+{
+	struct nlattr *uid = info->attrs[VIRGO_A_UID];
+
+	if (uid)
+		return fn_user_deny(info->user_ptr[0],
+				    make_kuid(&init_user_ns, nla_get_u32(uid)));
+	fn_user_deny_all(info->user_ptr[0]);
+	return 0;
+}
+
+static int name_node(struct sk_buff *skb, struct genl_info *info)
+{
+	struct nlattr *node = info->attrs[VIRGO_A_NODE];
+
+	return node ? fn_set_self(info->user_ptr[0], nla_data(node)) : -EINVAL;
 }
 
 static int cache_start(struct sk_buff *skb, struct genl_info *info)
@@ -348,6 +387,21 @@ static const struct genl_ops operations[] = {
 	{
 		.cmd = VIRGO_CMD_CACHE_GET,
 		.dumpit = cache_dump,
+	},
+	{
+		.cmd = VIRGO_CMD_CALLER_ALLOW,
+		.flags = GENL_ADMIN_PERM,
+		.doit = caller_allow,
+	},
+	{
+		.cmd = VIRGO_CMD_CALLER_DENY,
+		.flags = GENL_ADMIN_PERM,
+		.doit = caller_deny,
+	},
+	{
+		.cmd = VIRGO_CMD_NODE_SET,
+		.flags = GENL_ADMIN_PERM,
+		.doit = name_node,
 	},
 };
 

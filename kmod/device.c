@@ -5,6 +5,8 @@
  */
 #include "device.h"
 
+#include <linux/capability.h>
+#include <linux/cred.h>
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
@@ -12,6 +14,7 @@
 #include <linux/nsproxy.h>
 #include <linux/sched.h>
 #include <linux/uaccess.h>
+#include <linux/user_namespace.h>
 #include <linux/virgo.h>
 #include <linux/vmalloc.h>
 
@@ -72,28 +75,48 @@ static long adopt(struct instance *in, const void __user *arg)
 }
 
 static long call_between(struct instance *in, const struct virgo_call *c,
-			 void *argument, void *result)
+			 const char *user, void *argument, void *result)
 {
+	const struct call_request r = {
+		.node = c->node,
+		.user = user,
+		.name = c->name,
+		.arg = argument,
+		.arg_len = c->argument_len,
+		.result = result,
+		.result_size = c->result_size,
+		.deadline_ms = c->deadline_ms,
+	};
 	ssize_t ret;
 
 	if (copy_from_user(argument, u64_to_user_ptr(c->argument),
 			   c->argument_len))
 		return -EFAULT;
-	ret = call_fn(in, c->node, c->name, argument, c->argument_len, result,
-		      c->result_size, c->deadline_ms);
+	ret = call_fn(in, &r);
 	if (ret > 0 && copy_to_user(u64_to_user_ptr(c->result), result, ret))
 		return -EFAULT;
 	return ret;
 }
 
+/* Who has the right to everything is the machine itself, without a name. */
+static int caller_name(struct instance *in, char *user)
+{
+	*user = 0;
+	if (ns_capable_noaudit(&init_user_ns, CAP_NET_ADMIN))
+		return 0;
+	return fn_user_name(in, current_euid(), user);
+}
+
 static long call(struct instance *in, const void __user *arg)
 {
 	void *argument, *result;
+	char user[USER_NAME_BYTES];
 	struct virgo_call c;
-	long ret = -ENOMEM;
+	long ret;
 
-	if (!capable(CAP_NET_ADMIN))
-		return -EPERM;
+	ret = caller_name(in, user);
+	if (ret)
+		return ret;
 	if (copy_from_user(&c, arg, sizeof(c)))
 		return -EFAULT;
 	if (c.flags || !c.name[0] || !is_text(c.node, sizeof(c.node)) ||
@@ -105,8 +128,9 @@ static long call(struct instance *in, const void __user *arg)
 		return -E2BIG;
 	argument = kvmalloc(c.argument_len + 1, GFP_KERNEL_ACCOUNT);
 	result = kvzalloc(c.result_size + 1, GFP_KERNEL_ACCOUNT);
+	ret = -ENOMEM;
 	if (argument && result)
-		ret = call_between(in, &c, argument, result);
+		ret = call_between(in, &c, user, argument, result);
 	kvfree(result);
 	kvfree(argument);
 	return ret;

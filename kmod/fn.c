@@ -100,20 +100,16 @@ void fn_leave(struct virgo_fn *fn)
 	module_put(owner);
 }
 
-ssize_t fn_run(struct virgo_fn *fn, const char *node, ktime_t deadline,
+ssize_t fn_run(struct virgo_fn *fn, const struct virgo_fn_caller *caller,
 	       const void *arg, u32 arg_len, void *result, u32 result_size)
 {
-	const struct virgo_fn_caller caller = {
-		.node = node,
-		.deadline = deadline,
-	};
 	ssize_t ret;
 
 	if (arg_len > fn->max_arg)
 		return -E2BIG;
 	if (result_size > fn->max_result)
 		result_size = fn->max_result;
-	ret = fn->call(&caller, arg, arg_len, result, result_size);
+	ret = fn->call(caller, arg, arg_len, result, result_size);
 	return ret > (ssize_t)result_size ? -EMSGSIZE : ret;
 }
 
@@ -121,45 +117,77 @@ void fn_rules_init(struct fn_rules *rules)
 {
 	mutex_init(&rules->lock);
 	INIT_LIST_HEAD(&rules->list);
+	INIT_LIST_HEAD(&rules->users);
+}
+
+static void free_rules(struct fn_rules *rules)
+{
+	struct fn_rule *rule, *next;
+
+	list_for_each_entry_safe(rule, next, &rules->list, link) {
+		list_del(&rule->link);
+		rules->count--;
+		kfree(rule);
+	}
+}
+
+static void free_users(struct fn_rules *rules)
+{
+	struct fn_user *user, *next;
+
+	list_for_each_entry_safe(user, next, &rules->users, link) {
+		list_del(&user->link);
+		rules->count--;
+		kfree(user);
+	}
 }
 
 void fn_rules_free(struct fn_rules *rules)
 {
-	struct fn_rule *rule, *next;
-
-	list_for_each_entry_safe(rule, next, &rules->list, link)
-		kfree(rule);
+	free_rules(rules);
+	free_users(rules);
 }
 
 static struct fn_rule *find_rule(struct fn_rules *rules, const char *name,
-				 const char *node)
+				 const char *node, const char *user)
 {
 	struct fn_rule *rule;
 
 	list_for_each_entry(rule, &rules->list, link)
-		if (!strcmp(rule->name, name) && !strcmp(rule->node, node))
+		if (!strcmp(rule->name, name) && !strcmp(rule->node, node) &&
+		    !strcmp(rule->user, user))
 			return rule;
 	return NULL;
 }
 
-int fn_allow(struct instance *in, const char *name, const char *node)
+/* Under the lock. */
+static bool is_full(struct instance *in)
+{
+	return in->rules.count >= instance_limit(in, LIMIT_RULES);
+}
+
+int fn_allow(struct instance *in, const char *name, const char *node,
+	     const char *user)
 {
 	struct fn_rules *rules = &in->rules;
 	struct fn_rule *rule;
 	int ret = 0;
 
-	if (!name_valid(name, FN_NAME_BYTES) ||
-	    !name_valid(node, NODE_NAME_BYTES))
+	/* This machine's kernel needs no leave. */
+	if (!name_valid(name, FN_NAME_BYTES) || (!*node && !*user) ||
+	    (*node && !name_valid(node, NODE_NAME_BYTES)) ||
+	    (*user && !name_valid(user, USER_NAME_BYTES)))
 		return -EINVAL;
 	rule = kzalloc(sizeof(*rule), GFP_KERNEL_ACCOUNT);
 	if (!rule)
 		return -ENOMEM;
 	strscpy(rule->name, name, sizeof(rule->name));
 	strscpy(rule->node, node, sizeof(rule->node));
+	strscpy(rule->user, user, sizeof(rule->user));
 	mutex_lock(&rules->lock);
-	if (find_rule(rules, name, node)) {
+	if (find_rule(rules, name, node, user)) {
 		kfree(rule);
-	} else if (rules->count >= instance_limit(in, LIMIT_RULES)) {
+	} else if (is_full(in)) {
 		kfree(rule);
 		ret = -EUSERS;
 	} else {
@@ -170,13 +198,14 @@ int fn_allow(struct instance *in, const char *name, const char *node)
 	return ret;
 }
 
-int fn_deny(struct instance *in, const char *name, const char *node)
+int fn_deny(struct instance *in, const char *name, const char *node,
+	    const char *user)
 {
 	struct fn_rules *rules = &in->rules;
 	struct fn_rule *rule;
 
 	mutex_lock(&rules->lock);
-	rule = find_rule(rules, name, node);
+	rule = find_rule(rules, name, node, user);
 	if (rule) {
 		list_del(&rule->link);
 		rules->count--;
@@ -186,12 +215,133 @@ int fn_deny(struct instance *in, const char *name, const char *node)
 	return rule ? 0 : -ENOENT;
 }
 
-bool fn_allowed(struct instance *in, const char *name, const char *node)
+void fn_deny_all(struct instance *in)
+{
+	mutex_lock(&in->rules.lock);
+	free_rules(&in->rules);
+	mutex_unlock(&in->rules.lock);
+}
+
+/* "Any node" is any other: this one's users are allowed by name. */
+static bool covers(const struct fn_rule *rule, const char *name,
+		   const char *node, const char *user)
+{
+	if (strcmp(rule->name, name))
+		return false;
+	if (strcmp(rule->node, node) && (!*node || strcmp(rule->node, FN_ANY)))
+		return false;
+	return !strcmp(rule->user, user) || !strcmp(rule->user, FN_ANY);
+}
+
+bool fn_allowed(struct instance *in, const char *name, const char *node,
+		const char *user)
+{
+	struct fn_rule *rule;
+	bool ret = false;
+
+	mutex_lock(&in->rules.lock);
+	list_for_each_entry(rule, &in->rules.list, link) {
+		ret = covers(rule, name, node, user);
+		if (ret)
+			break;
+	}
+	mutex_unlock(&in->rules.lock);
+	return ret;
+}
+
+static struct fn_user *user_of(struct fn_rules *rules, kuid_t uid)
+{
+	struct fn_user *user;
+
+	list_for_each_entry(user, &rules->users, link)
+		if (uid_eq(user->uid, uid))
+			return user;
+	return NULL;
+}
+
+int fn_user_allow(struct instance *in, kuid_t uid, const char *name)
+{
+	struct fn_rules *rules = &in->rules;
+	struct fn_user *fresh, *user;
+	int ret = 0;
+
+	if (!uid_valid(uid) || !name_valid(name, USER_NAME_BYTES) ||
+	    !strcmp(name, FN_ANY))
+		return -EINVAL;
+	fresh = kzalloc(sizeof(*fresh), GFP_KERNEL_ACCOUNT);
+	if (!fresh)
+		return -ENOMEM;
+	mutex_lock(&rules->lock);
+	user = user_of(rules, uid);
+	if (!user && is_full(in)) {
+		ret = -EUSERS;
+	} else if (!user) {
+		user = fresh;
+		fresh = NULL;
+		user->uid = uid;
+		rules->count++;
+		list_add_tail(&user->link, &rules->users);
+	}
+	if (user)
+		strscpy(user->name, name, sizeof(user->name));
+	mutex_unlock(&rules->lock);
+	kfree(fresh);
+	return ret;
+}
+
+int fn_user_deny(struct instance *in, kuid_t uid)
+{
+	struct fn_rules *rules = &in->rules;
+	struct fn_user *user;
+
+	mutex_lock(&rules->lock);
+	user = user_of(rules, uid);
+	if (user) {
+		list_del(&user->link);
+		rules->count--;
+	}
+	mutex_unlock(&rules->lock);
+	kfree(user);
+	return user ? 0 : -ENOENT;
+}
+
+void fn_user_deny_all(struct instance *in)
+{
+	mutex_lock(&in->rules.lock);
+	free_users(&in->rules);
+	mutex_unlock(&in->rules.lock);
+}
+
+int fn_user_name(struct instance *in, kuid_t uid, char *name)
+{
+	struct fn_user *user;
+
+	mutex_lock(&in->rules.lock);
+	user = user_of(&in->rules, uid);
+	if (user)
+		strscpy(name, user->name, USER_NAME_BYTES);
+	mutex_unlock(&in->rules.lock);
+	return user ? 0 : -EPERM;
+}
+
+int fn_set_self(struct instance *in, const char *node)
+{
+	if (!name_valid(node, NODE_NAME_BYTES) || !strcmp(node, FN_ANY))
+		return -EINVAL;
+	mutex_lock(&in->rules.lock);
+	strscpy(in->rules.self, node, sizeof(in->rules.self));
+	mutex_unlock(&in->rules.lock);
+	return 0;
+}
+
+bool fn_is_self(struct instance *in, const char *node)
 {
 	bool ret;
 
+	if (!*node)
+		return true;
 	mutex_lock(&in->rules.lock);
-	ret = find_rule(&in->rules, name, node);
+	ret = !strcmp(in->rules.self, node);
 	mutex_unlock(&in->rules.lock);
 	return ret;
 }

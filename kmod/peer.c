@@ -10,6 +10,7 @@
 #include <net/inet_connection_sock.h>
 #include <net/tls.h>
 
+#include "call.h"
 #include "conn.h"
 #include "core/wire.h"
 #include "fn.h"
@@ -53,6 +54,7 @@ struct job {
 	ktime_t deadline;
 	u32 result_max;
 	u32 arg_len;
+	char user[USER_NAME_BYTES];
 	u8 arg[];
 };
 
@@ -153,6 +155,12 @@ static void job_run(struct work_struct *work)
 {
 	struct job *job = container_of(work, struct job, work);
 	struct peer *p = job->peer;
+	const struct virgo_fn_caller caller = {
+		.node = p->node,
+		.user = job->user,
+		.deadline = job->deadline,
+		.in = p->conn.in,
+	};
 	struct conn_out *out;
 	ssize_t ret = -ETIMEDOUT;
 
@@ -160,8 +168,7 @@ static void job_run(struct work_struct *work)
 	if (!out)
 		ret = -ENOMEM;
 	else if (ktime_before(ktime_get(), job->deadline))
-		ret = fn_run(job->fn, p->node, job->deadline, job->arg,
-			     job->arg_len,
+		ret = fn_run(job->fn, &caller, job->arg, job->arg_len,
 			     out->data + FRAME_HEADER_BYTES + 4,
 			     job->result_max);
 	if (ret >= 0) {
@@ -178,17 +185,28 @@ static void job_run(struct work_struct *work)
 	kvfree(job);
 }
 
+/* A user called "*" would be everybody. */
+static bool is_allowed(struct peer *p, const struct msg_call *m, char *name,
+		       char *user)
+{
+	*user = 0;
+	return span_to_cstr(m->name, name, FN_NAME_BYTES) &&
+	       (!m->user.len || span_to_cstr(m->user, user, USER_NAME_BYTES)) &&
+	       strcmp(user, FN_ANY) &&
+	       fn_allowed(p->conn.in, name, p->node, user);
+}
+
 /* 0, or why it is refused. */
 static int job_start(struct peer *p, u64 tag, const struct msg_call *m)
 {
 	struct instance *in = p->conn.in;
+	char user[USER_NAME_BYTES];
 	char name[FN_NAME_BYTES];
 	struct job *job;
 	int ret;
 
 	/* Names that are not allowed are not told from those that are not. */
-	if (!span_to_cstr(m->name, name, sizeof(name)) ||
-	    !fn_allowed(in, name, p->node))
+	if (!is_allowed(p, m, name, user))
 		return -EACCES;
 	if (m->argument.len > VIRGO_FN_BYTES_MAX)
 		return -E2BIG;
@@ -213,6 +231,7 @@ static int job_start(struct peer *p, u64 tag, const struct msg_call *m)
 	job->deadline = ktime_add_ms(ktime_get(), m->deadline_ms);
 	job->result_max = min_t(u32, m->result_max, VIRGO_FN_BYTES_MAX);
 	job->arg_len = m->argument.len;
+	strscpy(job->user, user, sizeof(job->user));
 	memcpy(job->arg, m->argument.data, m->argument.len);
 	queue_work(virgo_fn_queue, &job->work);
 	return 0;
@@ -396,15 +415,14 @@ static struct peer *peer_find(struct instance *in, const char *node)
 	return found;
 }
 
-static struct conn_out *call_frame(u64 tag, const char *name, const void *arg,
-				   u32 arg_len, u32 result_size,
-				   u32 deadline_ms)
+static struct conn_out *call_frame(u64 tag, const struct call_request *r)
 {
 	const struct msg_call m = {
-		.name = span_of(name),
-		.deadline_ms = deadline_ms,
-		.result_max = result_size,
-		.argument = { .data = arg, .len = arg_len },
+		.name = span_of(r->name),
+		.deadline_ms = r->deadline_ms,
+		.result_max = r->result_size,
+		.argument = { .data = r->arg, .len = r->arg_len },
+		.user = span_of(r->user),
 	};
 	size_t len = msg_call_size(&m);
 	struct conn_out *out = frame_new(MSG_CALL, 0, tag, len);
@@ -454,12 +472,13 @@ static ssize_t call_wait(struct call *call, u32 deadline_ms)
 	return left ? left : -ETIMEDOUT;
 }
 
-ssize_t peer_call(struct instance *in, const char *node, const char *name,
-		  const void *arg, u32 arg_len, void *result, u32 result_size,
-		  u32 deadline_ms)
+ssize_t peer_call(struct instance *in, const struct call_request *r)
 {
-	struct call call = { .result = result, .result_size = result_size };
-	struct peer *p = peer_find(in, node);
+	struct call call = {
+		.result = r->result,
+		.result_size = r->result_size,
+	};
+	struct peer *p = peer_find(in, r->node);
 	struct conn_out *out;
 	ssize_t ret;
 
@@ -469,13 +488,12 @@ ssize_t peer_call(struct instance *in, const char *node, const char *name,
 	ret = call_enlist(p, &call);
 	if (ret)
 		goto put_peer;
-	out = call_frame(call.tag, name, arg, arg_len, result_size,
-			 deadline_ms);
+	out = call_frame(call.tag, r);
 	ret = out ? conn_send(&p->conn, out, true) : -ENOMEM;
 	if (ret)
 		conn_out_free(out);
 	else
-		ret = call_wait(&call, deadline_ms);
+		ret = call_wait(&call, r->deadline_ms);
 	call_delist(p, &call);
 
 put_peer:

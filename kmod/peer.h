@@ -13,6 +13,7 @@
 
 #include <linux/types.h>
 
+struct call_request;
 struct instance;
 
 /*
@@ -23,11 +24,9 @@ struct instance;
  */
 int peer_adopt(struct instance *in, int fd, const char *node);
 
-/* Calls function @name of @node and waits for the result; interrupted only by
+/* Calls a function of another node and waits for the result; interrupted only by
  * what kills the caller. As virgo_fn_call().
  */
-ssize_t peer_call(struct instance *in, const char *node, const char *name,
-		  const void *arg, u32 arg_len, void *result, u32 result_size,
-		  u32 deadline_ms);
+ssize_t peer_call(struct instance *in, const struct call_request *r);
 
 #endif

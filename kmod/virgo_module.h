@@ -11,6 +11,7 @@
 #include <linux/list.h>
 #include <linux/wait.h>
 
+struct instance;
 struct module;
 struct net;
 struct virgo_var;
@@ -52,7 +53,9 @@ enum { VIRGO_FN_BYTES_MAX = 64 << 10 };
 
 struct virgo_fn_caller {
 	const char *node; /* "" when called on this machine */
+	const char *user; /* of that node; "": its kernel or administrator */
 	ktime_t deadline; /* by ktime_get(): nobody waits for longer */
+	struct instance *in; /* virgo.ko's own */
 };
 
 struct virgo_fn {

@@ -233,6 +233,25 @@ ssize_t virgo_nodes(struct virgo_node *nodes, size_t count, size_t size);
 int virgo_choose(const char *policy, const char *candidates, char *node,
 		 size_t size);
 
+/* --- functions of kernel modules --- */
+
+enum { VIRGO_CALL_MAX = 64 << 10 }; /* bytes of an argument, and of a result */
+
+/*
+ * Calls the function @name that a kernel module of @node (NULL or "": this one) has
+ * registered, and waits for its result for @timeout_ms, 1 to 3600000. The bytes of
+ * it in @result. Kernel speaks to kernel: virgod may be stopped on both.
+ *
+ * Beside what the function itself gives: ENOENT no module here, or no such
+ * function; EPERM this user may not call, EACCES not this function there;
+ * EHOSTDOWN the kernel has no connection to the node; ECONNRESET, ETIMEDOUT it may
+ * have run; EBUSY, ENOBUFS too much is under way; E2BIG, EMSGSIZE the argument or
+ * the result is too long. Only a signal that kills interrupts it.
+ */
+ssize_t virgo_call(const char *node, const char *name, const void *argument,
+		   size_t argument_len, void *result, size_t result_size,
+		   unsigned int timeout_ms);
+
 /* --- files --- */
 
 /*

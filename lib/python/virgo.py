@@ -30,8 +30,8 @@ import signal
 import subprocess
 import sys
 
-__all__ = ["Error", "Job", "Node", "Result", "attach", "choose", "kill", "nodes",
-           "open", "run", "set_state", "version"]
+__all__ = ["Error", "Job", "Node", "Result", "attach", "call", "choose", "kill",
+           "nodes", "open", "run", "set_state", "version"]
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 
@@ -42,6 +42,7 @@ READY_STDIN, READY_STDOUT, READY_STDERR, READY_EXIT = 1, 2, 4, 8
 REASONS = ("exited", "signaled", "timed out", "out of memory", "not found",
            "not executable", "lost")
 _PIECE = 64 << 10
+_CALL_MAX = 64 << 10
 
 
 class _CloneArgs(ctypes.Structure):
@@ -108,6 +109,7 @@ def _load():
         "virgo_job_kill": (number, text, u64, number),
         "virgo_nodes": (big, ctypes.POINTER(_Node), size, size),
         "virgo_choose": (number, text, text, any_, size),
+        "virgo_call": (big, text, text, any_, size, any_, size, ctypes.c_uint),
         "virgo_open": (number, text, number, ctypes.c_uint),
         "virgo_read": (big, number, any_, size),
         "virgo_write": (big, number, any_, size),
@@ -231,6 +233,19 @@ def choose(policy=None, candidates=None):
         candidates = ",".join(candidates)
     _call(_lib.virgo_choose, _bytes(policy), _bytes(candidates), name, 64)
     return name.value.decode()
+
+
+def call(node, name, argument=b"", timeout=10, size=_CALL_MAX):
+    """Calls a function of a kernel module of a node (None: this one).
+
+    Gives its result, which is at most size bytes long; waits timeout seconds.
+    """
+    address, length, kept = _view(argument)
+    result = ctypes.create_string_buffer(size)
+    have = _call(_lib.virgo_call, _bytes(node), _bytes(name), address, length,
+                 result, size, max(int(timeout * 1000), 1))
+    del kept
+    return result.raw[:have]
 
 
 def kill(node, number, sig=signal.SIGKILL):

@@ -7,6 +7,7 @@ import select
 import signal
 import socket
 import struct
+import subprocess
 import sys
 import threading
 
@@ -114,8 +115,147 @@ def calls():
     expect(errno.EHOSTDOWN, device.call, "beta", "checksum")
 
 
+def allow(name, node, user=None, deny=False):
+    rule = {A_FN_NAME: name, A_NODE: node}
+    if user is not None:
+        rule[A_USER] = user
+    netlink.request(CMD_FN_DENY if deny else CMD_FN_ALLOW, rule)
+
+
+def users():
+    """An ordinary user calls what rules on both sides allow him, and no more."""
+    want = struct.pack("<I", crc32c(b"abc"))
+    ann, bob = 65533, 65534
+
+    def gets(node):
+        assert device.call(node, "checksum", b"abc") == want
+
+    def fails(code, node):
+        expect(code, device.call, node, "checksum", b"abc")
+
+    netlink.request(CMD_FN_DENY)
+    pair = Adopted()
+    as_user(ann, fails, errno.EPERM, "beta")
+    netlink.request(CMD_CALLER_ALLOW, {A_UID: ann, A_USER: "ann"})
+    as_user(ann, fails, errno.EACCES, "beta")
+    allow("checksum", "alpha")
+    gets("beta")
+    as_user(ann, fails, errno.EACCES, "beta")
+    allow("checksum", "alpha", "ann")
+    as_user(ann, gets, "beta")
+    as_user(bob, fails, errno.EPERM, "beta")
+    netlink.request(CMD_CALLER_ALLOW, {A_UID: bob, A_USER: "bob"})
+    as_user(bob, fails, errno.EACCES, "beta")
+    allow("checksum", "alpha", "*")
+    as_user(bob, gets, "beta")
+    allow("checksum", "alpha", "*", deny=True)
+    as_user(bob, fails, errno.EACCES, "beta")
+    allow("checksum", "*", "bob")
+    as_user(bob, gets, "beta")
+    # Any other node is not this one.
+    as_user(bob, fails, errno.EACCES, "")
+    allow("checksum", "", "bob")
+    as_user(bob, gets, "")
+    as_user(ann, fails, errno.EACCES, "")
+    # This node by its name.
+    expect(errno.EHOSTDOWN, device.call, "gamma", "checksum")
+    netlink.request(CMD_NODE_SET, {A_NODE: "gamma"})
+    gets("gamma")
+    as_user(bob, gets, "gamma")
+    netlink.request(CMD_CALLER_DENY, {A_UID: bob})
+    as_user(bob, fails, errno.EPERM, "beta")
+    as_user(ann, gets, "beta")
+    netlink.request(CMD_CALLER_DENY)
+    as_user(ann, fails, errno.EPERM, "beta")
+    netlink.request(CMD_FN_DENY)
+    fails(errno.EACCES, "beta")
+    # Names that would be more than they say.
+    expect(errno.EINVAL, allow, "checksum", "")
+    expect(errno.EINVAL, allow, "checksum", "alpha", "a b")
+    expect(errno.EINVAL, netlink.request, CMD_CALLER_ALLOW,
+           {A_UID: ann, A_USER: "*"})
+    expect(errno.EINVAL, netlink.request, CMD_NODE_SET, {A_NODE: "*"})
+    expect(errno.ENOENT, netlink.request, CMD_CALLER_DENY, {A_UID: bob})
+    for request in (CMD_CALLER_ALLOW, CMD_CALLER_DENY, CMD_NODE_SET,
+                    CMD_FN_DENY):
+        as_user(ann, expect, errno.EPERM, Netlink().request, request)
+    pair.close()
+    # What the node says of its user is believed, but not that he is everybody.
+    pair = Adopted(both=False)
+    for user, code in ((b"ann", 0), (b"", errno.EACCES), (b"*", errno.EACCES),
+                       (b"x" * 64, errno.EACCES), (b"a\0", errno.EACCES)):
+        allow("checksum", "beta", "ann")
+        pair.far.sendall(frame(CALLS, call_frame("checksum", b"abc")[32:] +
+                               struct.pack("<I", len(user)) + user, 5))
+        kind, _, _, payload = receive_frame(pair.far)
+        assert kind == (ERROR if code else CALLED), (user, payload)
+    netlink.request(CMD_FN_DENY)
+    pair.close()
+
+
+def programs():
+    """The command, C and Python call the same function."""
+    pair = Adopted()
+    allow("checksum", "alpha")
+    want = struct.pack("<I", crc32c(b"123456789"))
+    virgo = [os.environ["VIRGO_BUILD"] + "/cli/virgo", "call"]
+
+    def run(*args, data=b"", status=0):
+        done = subprocess.run([*virgo, *args], input=data, capture_output=True,
+                              check=False)
+        assert done.returncode == status, (args, done)
+        return done.stdout if status == 0 else done.stderr
+
+    assert run("beta", "checksum", "123456789") == want
+    assert run(".", "checksum", "-", data=b"123456789") == want
+    assert run("--hex", "beta", "checksum", "123456789") == \
+        want.hex().encode() + b"\n"
+    assert run("--hex-argument", "beta", "checksum", "31 32333435363738 39") == \
+        want
+    data = os.urandom(65536)
+    assert run("beta", "checksum", "-", data=data) == \
+        struct.pack("<I", crc32c(data))
+    assert run("beta", "checksum", "a", "b") == struct.pack("<I", crc32c(b"a b"))
+    assert run("beta", "checksum") == struct.pack("<I", crc32c(b""))
+    for words, status, text in (
+            (("beta", "checksum", "-"), 1, b"at most 64 KiB"),
+            (("gone", "checksum"), 1, b"checksum on gone: the kernel has no"),
+            (("beta", "pressure"), 1, b"not allowed to call it. Try: "),
+            ((".", "nothing"), 1, b"nothing: no such function there. Try: "),
+            (("beta",), 2, b"name a node and a function"),
+            (("--timeout", "2h", "beta", "checksum"), 2, b""),
+            (("--hex-argument", "beta", "checksum", "123"), 2, b"digits")):
+        assert text in run(*words, data=bytes(65537), status=status), words
+    library = os.environ["VIRGO_BUILD"] + "/lib"
+    os.environ["LD_LIBRARY_PATH"] = library
+    os.environ["PYTHONPATH"] = os.path.join(
+        os.path.dirname(os.path.abspath(__file__)), "../../lib/python")
+    subprocess.run([sys.executable, "-B", "-c", """if True:
+        import virgo
+        assert virgo.call("beta", "checksum", b"123456789").hex() == "%s"
+        assert virgo.call(None, "checksum", b"123456789").hex() == "%s"
+        try:
+            virgo.call("beta", "pressure")
+        except PermissionError as error:
+            assert "not allowed" in error.what and error.remedy
+        else:
+            raise AssertionError("it was allowed")
+        try:
+            virgo.call("beta", "checksum", size=3)
+        except OSError as error:
+            assert "longer than there is room" in error.what
+        """ % (want.hex(), want.hex())], check=True)
+    called = subprocess.run([os.environ["VIRGO_BUILD"] +
+                             "/lib/examples/example-checksum", "beta"],
+                            input=b"123456789", capture_output=True, check=True)
+    assert called.stdout == b"e3069283\n", called
+    allow("checksum", "alpha", deny=True)
+    pair.close()
+
+
 def many_at_once():
     pair = Adopted()
+    allow("checksum", "alpha")
     wrong = []
 
     def worker():
@@ -417,7 +557,7 @@ def across_namespaces():
 
 
 netlink, device = Netlink(), Device()
-for test in (calls, many_at_once, adoption_is_refused, hostile_peers,
+for test in (calls, users, programs, many_at_once, adoption_is_refused, hostile_peers,
              slowly_and_all_at_once, ends_in_every_way, connection_limit,
              across_namespaces):
     test()

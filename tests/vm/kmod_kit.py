@@ -9,6 +9,7 @@ import mmap
 import os
 import socket
 import struct
+import sys
 import time
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -17,16 +18,16 @@ DEVICE = "/dev/virgo"
 # uapi/linux/virgo.h
 IOC_INFO = 0x8010BA00
 (CMD_VAR_SET, CMD_VAR_GET, CMD_VAR_CHANGED, CMD_LIMITS_SET, CMD_LIMITS_GET,
- CMD_FN_ALLOW, CMD_FN_DENY, CMD_CACHE_START, CMD_CACHE_STOP,
- CMD_CACHE_GET) = range(1, 11)
+ CMD_FN_ALLOW, CMD_FN_DENY, CMD_CACHE_START, CMD_CACHE_STOP, CMD_CACHE_GET,
+ CMD_CALLER_ALLOW, CMD_CALLER_DENY, CMD_NODE_SET) = range(1, 14)
 (A_PAD, A_NAME, A_UNIT, A_PRODUCER, A_TYPE, A_MODE, A_VALUE, A_MIN, A_MAX,
  A_DEFAULT, A_UPDATED, A_TTL, A_CONFIDENCE, A_LIMIT_HANDLES,
  A_LIMIT_CONNECTIONS, A_LIMIT_RULES, A_LIMIT_CALLS, A_LIMIT_JOBS, A_FN_NAME,
  A_NODE, A_LIMIT_CACHES, A_CACHE_PORT, A_CACHE_BYTES, A_CACHE_VALUE,
- A_CACHE_IDLE, A_CACHE_HELD, A_CACHE_ITEMS,
- A_CACHE_CONNECTIONS) = range(1, 29)
+ A_CACHE_IDLE, A_CACHE_HELD, A_CACHE_ITEMS, A_CACHE_CONNECTIONS, A_USER,
+ A_UID) = range(1, 31)
 U64 = {A_VALUE, A_MIN, A_MAX, A_DEFAULT, A_UPDATED, A_CACHE_BYTES}
-TEXT = {A_NAME, A_UNIT, A_PRODUCER, A_FN_NAME, A_NODE}
+TEXT = {A_NAME, A_UNIT, A_PRODUCER, A_FN_NAME, A_NODE, A_USER}
 VARS_BYTES = 1 << 20
 S64, UNSIGNED, FIXED, BOOL = 1, 2, 3, 4
 OFF, SHADOW, ON = 0, 1, 2
@@ -171,6 +172,21 @@ class Netlink:
 
     def get(self, name):
         return self.request(CMD_VAR_GET, {A_NAME: name})[0]
+
+
+def as_user(uid, function, *args):
+    """Runs it in a process of that user, without any right."""
+    pid = os.fork()
+    if not pid:
+        try:
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
+            function(*args)
+        except BaseException as error:
+            print(repr(error), file=sys.stderr)
+            os._exit(1)
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0, function.__name__
 
 
 class Device:

@@ -54,7 +54,8 @@ struct virgo_adopt {
 
 /*
  * Calls a kernel function of a node, "" for this one, and gives the length of
- * its result. CAP_NET_ADMIN in the initial user namespace.
+ * its result. Who has CAP_NET_ADMIN in the initial user namespace calls as the
+ * machine; a user named by VIRGO_CMD_CALLER_ALLOW by that name; others EPERM.
  */
 struct virgo_call {
 	char node[64];
@@ -86,11 +87,14 @@ enum virgo_cmd {
 	VIRGO_CMD_VAR_CHANGED,	/* as answered by VAR_GET */
 	VIRGO_CMD_LIMITS_SET,	/* any VIRGO_A_LIMIT_*, clamped */
 	VIRGO_CMD_LIMITS_GET,	/* all VIRGO_A_LIMIT_* */
-	VIRGO_CMD_FN_ALLOW,	/* VIRGO_A_FN_NAME, VIRGO_A_NODE */
-	VIRGO_CMD_FN_DENY,	/* the same */
+	VIRGO_CMD_FN_ALLOW,	/* VIRGO_A_FN_NAME, VIRGO_A_NODE, may: USER */
+	VIRGO_CMD_FN_DENY,	/* the same; none: takes all rules back */
 	VIRGO_CMD_CACHE_START,	/* VIRGO_A_CACHE_PORT, may: BYTES, VALUE, IDLE */
 	VIRGO_CMD_CACHE_STOP,	/* VIRGO_A_CACHE_PORT */
 	VIRGO_CMD_CACHE_GET,	/* a dump: VIRGO_A_CACHE_* of each */
+	VIRGO_CMD_CALLER_ALLOW,	/* VIRGO_A_UID, VIRGO_A_USER */
+	VIRGO_CMD_CALLER_DENY,	/* VIRGO_A_UID; none: all */
+	VIRGO_CMD_NODE_SET,	/* VIRGO_A_NODE: what this node is called */
 
 	__VIRGO_CMD_MAX
 };
@@ -117,7 +121,7 @@ enum virgo_attr {
 	VIRGO_A_LIMIT_CALLS,	/* u32 */
 	VIRGO_A_LIMIT_JOBS,	/* u32 */
 	VIRGO_A_FN_NAME,	/* string, at most 47 bytes */
-	VIRGO_A_NODE,		/* string, at most 63 bytes */
+	VIRGO_A_NODE,		/* string, at most 63 bytes; in rules "*": any */
 	VIRGO_A_LIMIT_CACHES,	/* u32 */
 	VIRGO_A_CACHE_PORT,	/* u16, of 127.0.0.1 */
 	VIRGO_A_CACHE_BYTES,	/* u64: the budget; clamped */
@@ -126,6 +130,8 @@ enum virgo_attr {
 	VIRGO_A_CACHE_HELD,	/* u64: bytes in use */
 	VIRGO_A_CACHE_ITEMS,	/* u64 */
 	VIRGO_A_CACHE_CONNECTIONS,	/* u32 */
+	VIRGO_A_USER,		/* string, at most 63 bytes; in rules "*": any */
+	VIRGO_A_UID,		/* u32 */
 
 	__VIRGO_A_MAX
 };
