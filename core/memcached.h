@@ -158,6 +158,19 @@ void memcached_sent(struct memcached *m, struct memcached_reply *r);
 /* Lets go of what @c holds. Harmless twice. */
 void memcached_leave(struct memcached *m, struct memcached_conn *c);
 
+/*
+ * The length of the value of @key, of which up to @size bytes were copied to @out,
+ * with what its client gave as flags; or -ENOENT, or -EINVAL a key that is not one
+ * of the text protocol (1 to CACHE_KEY_MAX bytes, no blank, no control character).
+ */
+ssize_t memcached_get(struct memcached *m, const void *key, u32 key_len,
+		      void *out, u32 size, u32 *flags);
+/* Stores for @ttl_s seconds, 0: for ever. 0; -EINVAL as above; -E2BIG the value is
+ * too long, -ENOMEM: then an older one is gone as well.
+ */
+int memcached_set(struct memcached *m, const void *key, u32 key_len,
+		  const void *value, u32 len, u32 flags, u32 ttl_s);
+
 /* Tells all shards the time. The caller holds no shard's lock. */
 void memcached_set_time(struct memcached *m, u32 now);
 

@@ -50,7 +50,8 @@ struct kcache {
 	struct list_head replies; /* under lock */
 	u32 replies_kept; /* under lock */
 	u32 connections; /* under lock */
-	wait_queue_head_t none;
+	u32 users; /* under lock: between kcache_enter() and kcache_leave() */
+	wait_queue_head_t none; /* of either */
 	atomic64_t total, rejected, idle_kicks, bytes_in, bytes_out;
 };
 
@@ -445,6 +446,7 @@ end_shards:
 	return ret;
 }
 
+/* And waits for those who use it by kcache_enter(). */
 static void close_clients(struct kcache *kc)
 {
 	struct conns *cs = &kc->in->conns;
@@ -455,7 +457,8 @@ static void close_clients(struct kcache *kc)
 		if (c->ops == &client_ops && client_of(c)->cache == kc)
 			conn_close(c);
 	spin_unlock_bh(&cs->lock);
-	wait_event(kc->none, !READ_ONCE(kc->connections));
+	wait_event(kc->none, !READ_ONCE(kc->connections) &&
+			     !READ_ONCE(kc->users));
 	/* The last one has let go of the lock, too. */
 	spin_lock(&kc->lock);
 	spin_unlock(&kc->lock);
@@ -527,6 +530,38 @@ int kcache_stop(struct instance *in, u16 port)
 	}
 	mutex_unlock(&cs->lock);
 	return kc ? 0 : -ENOENT;
+}
+
+struct kcache *kcache_enter(struct instance *in, u16 port)
+{
+	struct caches *cs = &in->caches;
+	struct kcache *kc;
+
+	mutex_lock(&cs->lock);
+	if (port)
+		kc = find(cs, port);
+	else
+		kc = list_first_entry_or_null(&cs->list, struct kcache, link);
+	if (kc) {
+		spin_lock(&kc->lock);
+		kc->users++;
+		spin_unlock(&kc->lock);
+	}
+	mutex_unlock(&cs->lock);
+	return kc;
+}
+
+void kcache_leave(struct kcache *kc)
+{
+	spin_lock(&kc->lock);
+	if (!--kc->users)
+		wake_up_all(&kc->none);
+	spin_unlock(&kc->lock);
+}
+
+struct memcached *kcache_memcached(struct kcache *kc)
+{
+	return &kc->m;
 }
 
 static void describe_state(struct kcache *kc, struct kcache_state *out)

@@ -21,6 +21,8 @@
 #include <linux/types.h>
 
 struct instance;
+struct kcache;
+struct memcached;
 
 struct caches {
 	struct mutex lock;
@@ -51,6 +53,12 @@ void caches_end(struct instance *in);
 int kcache_start(struct instance *in, const struct kcache_setup *setup);
 /* Ends its connections and forgets its items. 0 or -ENOENT. May sleep. */
 int kcache_stop(struct instance *in, u16 port);
+/* The cache of @port (0: the first that was started), which stays until it is left;
+ * NULL. May sleep.
+ */
+struct kcache *kcache_enter(struct instance *in, u16 port);
+void kcache_leave(struct kcache *kc);
+struct memcached *kcache_memcached(struct kcache *kc);
 /* The state of the @n-th; -ENOENT. May sleep. */
 int kcache_state(struct instance *in, u32 n, struct kcache_state *out);
 

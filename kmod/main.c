@@ -9,6 +9,7 @@
 #include "control.h"
 #include "device.h"
 #include "instance.h"
+#include "kcache_use.h"
 
 enum { FUNCTIONS_AT_ONCE = 32 };
 
@@ -41,11 +42,16 @@ static int __init virgo_init(void)
 	ret = control_init();
 	if (ret)
 		goto exit_instances;
-	ret = device_init();
+	ret = kcache_use_init();
 	if (ret)
 		goto exit_control;
+	ret = device_init();
+	if (ret)
+		goto exit_kcache_use;
 	return 0;
 
+exit_kcache_use:
+	kcache_use_exit();
 exit_control:
 	control_exit();
 exit_instances:
@@ -58,6 +64,7 @@ destroy:
 static void __exit virgo_exit(void)
 {
 	device_exit();
+	kcache_use_exit();
 	control_exit();
 	instances_exit();
 	destroy_queues();

@@ -96,4 +96,33 @@ ssize_t virgo_fn_call(struct net *net, const char *node, const char *name,
 		      const void *arg, u32 arg_len, void *result,
 		      u32 result_size, u32 deadline_ms);
 
+/* --- caches --- */
+
+enum { VIRGO_CACHE_VALUE_MAX = VIRGO_FN_BYTES_MAX - 512 };
+
+/* A node's kmemcache (virgo(4)). */
+struct virgo_cache_at {
+	struct net *net; /* the namespace we are in */
+	const char *node; /* "" for this machine */
+	u16 port; /* 0: the first cache there */
+	u32 deadline_ms; /* of another node; as in virgo_fn_call() */
+};
+
+/*
+ * The value of @key, at most @size bytes of it, into @value, and what its client
+ * stored as flags into @flags, which may be NULL. Keys are the text protocol's: 1 to
+ * 250 bytes, no blank, no control character. Bytes of the value, or -ENOENT no
+ * such key, -ENODEV no such cache, -EINVAL the key, -EMSGSIZE it is longer than
+ * @size, or VIRGO_CACHE_VALUE_MAX on another node; and as virgo_fn_call(): the node
+ * has to allow "virgo.cache.get". May sleep.
+ */
+ssize_t virgo_cache_get(const struct virgo_cache_at *at, const void *key,
+			u32 key_len, void *value, u32 size, u32 *flags);
+/* Stores for @ttl_s seconds, 0: for ever. 0, or -E2BIG the value is too long,
+ * -ENOMEM, and as above; the node has to allow "virgo.cache.set". May sleep.
+ */
+int virgo_cache_set(const struct virgo_cache_at *at, const void *key,
+		    u32 key_len, const void *value, u32 len, u32 flags,
+		    u32 ttl_s);
+
 #endif

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Sample of both sides of a kernel function, and of a variable.
+ * Sample of both sides of a kernel function, of a variable, and of a cache.
  *
  * "pressure" says how a machine is: 24 bytes, little-endian: free and all memory
  * in bytes, then 1 if it calls itself short of memory, which it does below the
  * variable "pressure.free_ppm" (default 50000: a twentieth).
  *
  * A node's name written to the parameter "ask" has this module ask that node,
- * without any program; "answer" then shows what came, or the error.
+ * without any program; "answer" then shows what came, or the error. Written to
+ * "keep" it has the answer also put into that node's cache, under "pressure" for a
+ * minute, and read back from there: "kept" shows it.
  */
 #include <linux/err.h>
 #include <linux/math64.h>
@@ -21,7 +23,7 @@
 
 #include "virgo_module.h"
 
-enum { ANSWER_BYTES = 24, DEADLINE_MS = 5000 };
+enum { ANSWER_BYTES = 24, DEADLINE_MS = 5000, KEPT_S = 60 };
 
 static struct virgo_var *threshold;
 static atomic_t changes = ATOMIC_INIT(0);
@@ -53,35 +55,81 @@ static struct virgo_fn function = {
 	.call = pressure,
 };
 
-static char answer[80] = "nobody was asked";
-static DEFINE_MUTEX(answer_lock);
+enum { TEXT_BYTES = 80 };
 
-static int ask_set(const char *text, const struct kernel_param *kp)
+static char answer[TEXT_BYTES] = "nobody was asked";
+static char kept[TEXT_BYTES] = "nothing was kept";
+static DEFINE_MUTEX(texts_lock);
+
+static void show(char *where, const char *text)
+{
+	mutex_lock(&texts_lock);
+	strscpy(where, text, TEXT_BYTES);
+	mutex_unlock(&texts_lock);
+}
+
+static void ask(const char *node, char *text)
 {
 	u8 got[ANSWER_BYTES];
-	char node[64];
 	ssize_t ret;
 
-	strscpy(node, text, sizeof(node));
-	ret = virgo_fn_call(current->nsproxy->net_ns, strim(node), "pressure",
-			    NULL, 0, got, sizeof(got), DEADLINE_MS);
-	mutex_lock(&answer_lock);
+	ret = virgo_fn_call(current->nsproxy->net_ns, node, "pressure", NULL, 0,
+			    got, sizeof(got), DEADLINE_MS);
 	if (ret == ANSWER_BYTES)
-		scnprintf(answer, sizeof(answer), "%llu %llu %llu",
-			  get_u64(got), get_u64(got + 8), get_u64(got + 16));
+		scnprintf(text, TEXT_BYTES, "%llu %llu %llu", get_u64(got),
+			  get_u64(got + 8), get_u64(got + 16));
 	else
-		scnprintf(answer, sizeof(answer), "error %zd", ret);
-	mutex_unlock(&answer_lock);
+		scnprintf(text, TEXT_BYTES, "error %zd", ret);
+	show(answer, text);
+}
+
+static int ask_set(const char *param, const struct kernel_param *kp)
+{
+	char node[64], text[TEXT_BYTES];
+
+	strscpy(node, param, sizeof(node));
+	ask(strim(node), text);
 	return 0;
 }
 
-static int answer_get(char *buffer, const struct kernel_param *kp)
+static void keep(const char *node, const char *text)
+{
+	static const char key[] = "pressure";
+	const struct virgo_cache_at at = {
+		.net = current->nsproxy->net_ns,
+		.node = node,
+		.deadline_ms = DEADLINE_MS,
+	};
+	char back[TEXT_BYTES] = "";
+	ssize_t ret;
+
+	ret = virgo_cache_set(&at, key, strlen(key), text, strlen(text), 0,
+			      KEPT_S);
+	if (!ret)
+		ret = virgo_cache_get(&at, key, strlen(key), back,
+				      sizeof(back) - 1, NULL);
+	if (ret < 0)
+		scnprintf(back, sizeof(back), "error %zd", ret);
+	show(kept, back);
+}
+
+static int keep_set(const char *param, const struct kernel_param *kp)
+{
+	char node[64], text[TEXT_BYTES];
+
+	strscpy(node, param, sizeof(node));
+	ask(strim(node), text);
+	keep(strim(node), text);
+	return 0;
+}
+
+static int text_get(char *buffer, const struct kernel_param *kp)
 {
 	int ret;
 
-	mutex_lock(&answer_lock);
-	ret = scnprintf(buffer, PAGE_SIZE, "%s\n", answer);
-	mutex_unlock(&answer_lock);
+	mutex_lock(&texts_lock);
+	ret = scnprintf(buffer, PAGE_SIZE, "%s\n", (char *)kp->arg);
+	mutex_unlock(&texts_lock);
 	return ret;
 }
 
@@ -91,13 +139,18 @@ static int changes_get(char *buffer, const struct kernel_param *kp)
 }
 
 static const struct kernel_param_ops ask_ops = { .set = ask_set };
-static const struct kernel_param_ops answer_ops = { .get = answer_get };
+static const struct kernel_param_ops keep_ops = { .set = keep_set };
+static const struct kernel_param_ops text_ops = { .get = text_get };
 static const struct kernel_param_ops changes_ops = { .get = changes_get };
 
 module_param_cb(ask, &ask_ops, NULL, 0200);
 MODULE_PARM_DESC(ask, "a node to ask for its pressure");
-module_param_cb(answer, &answer_ops, NULL, 0400);
+module_param_cb(answer, &text_ops, answer, 0400);
 MODULE_PARM_DESC(answer, "free bytes, all bytes, short of memory; or an error");
+module_param_cb(keep, &keep_ops, NULL, 0200);
+MODULE_PARM_DESC(keep, "the same, and into that node's cache");
+module_param_cb(kept, &text_ops, kept, 0400);
+MODULE_PARM_DESC(kept, "what was read back from there; or an error");
 module_param_cb(changes, &changes_ops, NULL, 0400);
 MODULE_PARM_DESC(changes, "how often the variable's change was told");
 

@@ -16,6 +16,43 @@
 		cr_assert_str_eq(said_, out, "%s -> %s", in, said_);           \
 	} while (0)
 
+Test(memcached, items_without_a_protocol)
+{
+	static char big[600000];
+	struct talk t;
+	char out[8];
+	u32 flags = 1;
+
+	talk_open(&t, 4 << 20);
+	cr_assert_eq(memcached_get(&t.m, "a", 1, out, 8, &flags), -ENOENT);
+	cr_assert_eq(memcached_set(&t.m, "a", 1, "one", 3, 7, 0), 0);
+	says(&t, "get a\r\n", "VALUE a 7 3\r\none\r\nEND\r\n");
+	says(&t, "set a 9 0 5\r\nthree\r\n", "STORED\r\n");
+	cr_assert_eq(memcached_get(&t.m, "a", 1, out, 8, &flags), 5);
+	cr_assert(!memcmp(out, "three", 5) && flags == 9);
+	/* What does not fit is left out, and its length told. */
+	memset(out, 'x', sizeof(out));
+	cr_assert_eq(memcached_get(&t.m, "a", 1, out, 2, &flags), 5);
+	cr_assert(!memcmp(out, "thxx", 4));
+	/* Short-lived, and not even that long. */
+	cr_assert_eq(memcached_set(&t.m, "b", 1, "x", 1, 0, 10), 0);
+	cr_assert_eq(memcached_set(&t.m, "c", 1, "x", 1, 0, (u32)-1), 0);
+	memcached_set_time(&t.m, 109);
+	cr_assert_eq(memcached_get(&t.m, "b", 1, out, 8, &flags), 1);
+	memcached_set_time(&t.m, 111);
+	cr_assert_eq(memcached_get(&t.m, "b", 1, out, 8, &flags), -ENOENT);
+	cr_assert_eq(memcached_get(&t.m, "c", 1, out, 8, &flags), 1);
+	/* What could not be stored leaves nothing older behind. */
+	t.m.value_max = 500000;
+	cr_assert_eq(memcached_set(&t.m, "a", 1, big, 600000, 0, 0), -E2BIG);
+	says(&t, "get a\r\n", "END\r\n");
+	cr_assert_eq(memcached_set(&t.m, "", 0, "x", 1, 0, 0), -EINVAL);
+	cr_assert_eq(memcached_set(&t.m, "a b", 3, "x", 1, 0, 0), -EINVAL);
+	cr_assert_eq(memcached_get(&t.m, big, 251, out, 8, &flags), -EINVAL);
+	cr_assert_eq(memcached_get(&t.m, "\x7f", 1, out, 8, &flags), -EINVAL);
+	talk_close(&t);
+}
+
 Test(memcached, classic_commands)
 {
 	struct talk t;

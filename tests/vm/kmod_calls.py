@@ -253,6 +253,87 @@ def programs():
     pair.close()
 
 
+def caches():
+    """virgo.cache.get and .set, as the kernels speak them, good and bad."""
+    pair = Adopted()
+
+    def get(key, port=0, size=65536, node="beta"):
+        return device.call(node, "virgo.cache.get",
+                           struct.pack("<H", port) + key, size)
+
+    def put(key, value, port=0, flags=0, ttl=0):
+        return device.call("beta", "virgo.cache.set", struct.pack(
+            "<HBBII", port, len(key), 0, flags, ttl) + key + value)
+
+    expect(errno.EACCES, get, b"a")
+    allow("virgo.cache.get", "alpha")
+    expect(errno.ENODEV, get, b"a")
+    netlink.start_cache(11312, size=8 << 20)
+    netlink.start_cache(11313, size=8 << 20)
+    expect(errno.ENOENT, get, b"a")
+    expect(errno.EACCES, put, b"a", b"1")
+    allow("virgo.cache.set", "alpha")
+    assert put(b"a", b"one", flags=7) == b""
+    assert get(b"a") == b"\7\0\0\0one" == get(b"a", port=11312)
+    expect(errno.ENOENT, get, b"a", port=11313)
+    expect(errno.ENODEV, get, b"a", port=11314)
+    value = os.urandom(65536 - 512)
+    assert put(b"k" * 250, value, port=11313) == b""
+    assert get(b"k" * 250, port=11313) == bytes(4) + value
+    expect(errno.EMSGSIZE, get, b"k" * 250, port=11313, size=1000)
+    with socket.create_connection(("127.0.0.1", 11312)) as client:
+        client.sendall(b"get a\r\nset b 9 0 3\r\ntwo\r\n"
+                       b"set long 0 0 100000\r\n" + bytes(100000) + b"\r\n")
+        want = b"VALUE a 7 3\r\none\r\nEND\r\nSTORED\r\nSTORED\r\n"
+        assert receive_exactly(client, len(want)) == want
+        assert get(b"b") == b"\x09\0\0\0two"
+        expect(errno.EMSGSIZE, get, b"long")
+        assert put(b"a", b"x", ttl=1) == b""
+        wait_for("it expires", lambda: gone(get, b"a"))
+    for key in (b"", b"a b", b"\x7f", b"k" * 251):
+        expect(errno.E2BIG if len(key) > 250 else errno.EINVAL, get, key)
+    for key in (b"", b"a\n"):
+        expect(errno.EINVAL, put, key, b"v")
+    for argument in (b"", b"\0", bytes(11), b"\0\0\1\1" + bytes(9),
+                     b"\0\0\2\0" + bytes(8) + b"k"):
+        expect(errno.EBADMSG, device.call, "beta", "virgo.cache.set", argument)
+    expect(errno.EBADMSG, device.call, "beta", "virgo.cache.get", b"\0")
+    expect(errno.EMSGSIZE, get, b"b", size=3)
+    # Starting and stopping while it is used.
+    end = threading.Event()
+
+    def use():
+        while not end.is_set():
+            for function in (lambda: put(b"u", bytes(1000), port=11313),
+                             lambda: get(b"u", port=11313)):
+                try:
+                    function()
+                except OSError as error:
+                    assert error.errno in (errno.ENODEV, errno.ENOENT), error
+
+    threads = [threading.Thread(target=use) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for _ in range(30):
+        netlink.stop_cache(11313)
+        netlink.start_cache(11313, size=8 << 20)
+    end.set()
+    for thread in threads:
+        thread.join()
+    for port in (11312, 11313):
+        netlink.stop_cache(port)
+    netlink.request(CMD_FN_DENY)
+    pair.close()
+
+
+def gone(get, key):
+    try:
+        get(key)
+    except FileNotFoundError:
+        return True
+    return False
+
+
 def many_at_once():
     pair = Adopted()
     allow("checksum", "alpha")
@@ -506,6 +587,8 @@ def holder(namespace, peer, sock, allowed):
     Device().adopt(sock, peer)
     for name in allowed:
         Netlink().request(CMD_FN_ALLOW, {A_FN_NAME: name, A_NODE: peer})
+    if allowed:
+        Netlink().start_cache(11311, size=8 << 20)
     os.kill(os.getpid(), signal.SIGSTOP)
     os._exit(1)
 
@@ -532,7 +615,8 @@ def across_namespaces():
     server = socket.socket(fileno=socket.recv_fds(pipes[0], 1, 1)[1][0])
     assert os.waitpid(pid, 0)[1] == 0
     pids = [holder("alpha", "beta", client, []),
-            holder("beta", "alpha", server, ["pressure"])]
+            holder("beta", "alpha", server, ["pressure", "virgo.cache.get",
+                                             "virgo.cache.set"])]
     client.close()
     server.close()
     for pid in pids:
@@ -544,6 +628,21 @@ def across_namespaces():
     with open(PARAMETERS + "answer", encoding="ascii") as file:
         answer = file.read().split()
     assert len(answer) == 3 and 0 < int(answer[0]) < int(answer[1]), answer
+    # And beta's cache, where an ordinary client finds what the module put.
+    enter("alpha")
+    with open(PARAMETERS + "keep", "w", encoding="ascii") as file:
+        file.write("beta\n")
+    check(LIBC.setns(here, 0))
+    with open(PARAMETERS + "answer", encoding="ascii") as file:
+        answer = file.read().strip()
+    with open(PARAMETERS + "kept", encoding="ascii") as file:
+        assert file.read().strip() == answer
+    enter("beta")
+    with socket.create_connection(("127.0.0.1", 11311)) as client:
+        client.sendall(b"get pressure\r\n")
+        want = f"VALUE pressure 0 {len(answer)}\r\n{answer}\r\nEND\r\n"
+        assert receive_exactly(client, len(want)) == want.encode()
+    check(LIBC.setns(here, 0))
     # Not the other way: beta was not allowed anything.
     enter("beta")
     with open(PARAMETERS + "ask", "w", encoding="ascii") as file:
@@ -557,7 +656,7 @@ def across_namespaces():
 
 
 netlink, device = Netlink(), Device()
-for test in (calls, users, programs, many_at_once, adoption_is_refused, hostile_peers,
+for test in (calls, users, programs, caches, many_at_once, adoption_is_refused, hostile_peers,
              slowly_and_all_at_once, ends_in_every_way, connection_limit,
              across_namespaces):
     test()
