@@ -13,6 +13,7 @@
 
 #include "client.h"
 #include "conf_client.h"
+#include "mounted.h"
 #include "verbs.h"
 #include "where.h"
 
@@ -111,26 +112,6 @@ int verb_mount(const struct globals *g, int argc, char **argv)
 	return become(g, point, options);
 }
 
-/* True when a mount of ours is on top at @point. */
-static bool is_ours(const char *point)
-{
-	FILE *f = fopen("/proc/self/mountinfo", "re");
-	char line[PATH_MAX * 2];
-	bool ours = false;
-
-	while (f && fgets(line, sizeof(line), f)) {
-		char at[PATH_MAX];
-		char *rest = strstr(line, " - ");
-
-		if (rest && sscanf(line, "%*s %*s %*s %*s %4095s", at) == 1 &&
-		    !strcmp(at, point))
-			ours = !strncmp(rest, " - fuse.virgo ", 14);
-	}
-	if (f)
-		fclose(f);
-	return ours;
-}
-
 int verb_umount(const struct globals *g, int argc, char **argv)
 {
 	char point[PATH_MAX];
@@ -149,7 +130,7 @@ int verb_umount(const struct globals *g, int argc, char **argv)
 		return 1;
 	if (strlen(point) > 1 && point[strlen(point) - 1] == '/')
 		point[strlen(point) - 1] = '\0';
-	if (!is_ours(point)) {
+	if (!mounted_by_us(point)) {
 		fprintf(stderr, "virgo: %s: the cloud is not mounted there\n",
 			point);
 		return 1;

@@ -6,6 +6,10 @@
  * fingerprint and whose name is the home's, and sends a signing request with the
  * secret. What comes back is checked against key, name and authority before any
  * of it is stored.
+ *
+ * The key is on disk before the secret is said. Whoever was killed before the
+ * answer came, or asked a home node that was, joins again with the same invitation
+ * and the same key, to which the home node answers as it did before.
  */
 #include <netdb.h>
 #include <stdio.h>
@@ -38,6 +42,11 @@ enum {
 	AGAIN_US = 500000, /* until asking once more, when the answer was lost */
 };
 
+/* In .making: SHA-256 of the invitation's secret, then the key made for it. */
+static const char kept_key[] = "key";
+
+enum { SECRET_HASH = 32 };
+
 struct joiner {
 	const struct setup *setup;
 	struct state_new state;
@@ -58,6 +67,8 @@ struct joiner {
 	char volume_path[STATE_PATH_MAX];
 	struct failure why;
 	bool asked; /* the home node may have let us in already */
+	bool answered;
+	bool again_with_key; /* as it may have when an earlier attempt asked */
 	bool over; /* answered, or given up */
 	bool joined;
 };
@@ -124,6 +135,9 @@ static int store(struct joiner *j, const struct msg_joined *m,
 					   f);
 	if (!ret)
 		ret = write_catalog(j, m, a, f);
+	/* Once it is a node nobody runs this again. */
+	if (!ret)
+		setup_keep_options(j->setup);
 	if (!ret)
 		ret = state_commit(&j->state, f);
 	authority_free(a);
@@ -155,6 +169,7 @@ static void on_frame(struct conn *c, const struct frame *frame,
 	if (frame->tag != 1 || j->over)
 		return;
 	j->over = true;
+	j->answered = true;
 	if (frame->type == MSG_ERROR &&
 	    !msg_error_decode(&e, payload, frame->length))
 		failure_from_message(&j->why, &e);
@@ -249,6 +264,62 @@ static void on_timeout(struct timer *t)
 	loop_stop(j->loop);
 }
 
+static bool find_kept_key(struct joiner *j, const u8 hash[SECRET_HASH])
+{
+	struct blob b;
+
+	if (state_read(j->state.making, kept_key, &b, NULL))
+		return false;
+	if (b.len > SECRET_HASH && secret_equal(b.data, hash, SECRET_HASH)) {
+		j->key.data = strndup(b.data + SECRET_HASH,
+				      b.len - SECRET_HASH);
+		j->key.len = j->key.data ? b.len - SECRET_HASH : 0;
+	}
+	blob_free(&b);
+	return j->key.data;
+}
+
+static int keep_key(struct joiner *j, const u8 hash[SECRET_HASH],
+		    struct failure *f)
+{
+	struct blob b = { .len = SECRET_HASH + j->key.len };
+	int ret;
+
+	b.data = malloc(b.len);
+	if (!b.data)
+		return failure_set(f, -ENOMEM, "join", NULL, "out of memory");
+	memcpy(b.data, hash, SECRET_HASH);
+	memcpy(b.data + SECRET_HASH, j->key.data, j->key.len);
+	ret = state_write(j->state.making, kept_key, blob_span(&b), 0600, f);
+	blob_free(&b);
+	return ret;
+}
+
+/* The key: that of an earlier attempt with this invitation, or a new one. */
+static int take_key(struct joiner *j, struct failure *f)
+{
+	u8 hash[SECRET_HASH];
+	int ret;
+
+	sha256_of(j->token.secret, TOKEN_SECRET_BYTES, hash);
+	j->again_with_key = find_kept_key(j, hash);
+	if (j->again_with_key)
+		return 0;
+	ret = node_key_create(&j->key, f);
+	return ret ? ret : keep_key(j, hash, f);
+}
+
+/* Whether the home node may have let in a node with our key, so that it must be
+ * kept for another attempt.
+ */
+static bool may_be_in(const struct joiner *j)
+{
+	if (!j->answered)
+		return j->asked || j->again_with_key;
+	return j->again_with_key && j->why.code != -EACCES &&
+	       j->why.code != -ETIME;
+}
+
 static int prepare(struct joiner *j, struct failure *f)
 {
 	const struct setup *s = j->setup;
@@ -279,7 +350,7 @@ static int prepare(struct joiner *j, struct failure *f)
 		ret = setup_export(s, j->volume_path, sizeof(j->volume_path),
 				   f);
 	if (!ret)
-		ret = node_key_create(&j->key, f);
+		ret = take_key(j, f);
 	if (!ret)
 		ret = node_request_create(blob_span(&j->key), j->name,
 					  &j->request, f);
@@ -346,12 +417,13 @@ int join_main(int argc, char **argv)
 	j->state.lock = -1;
 	ret = run(j, &f);
 	if (ret) {
+		if (may_be_in(j))
+			state_pause(&j->state);
 		state_abandon(&j->state);
 		failure_print(&f, stderr);
 	} else {
 		printf("This machine is '%s', a node of the cloud of '%s'.\n",
 		       j->name, j->token.home);
-		setup_keep_options(&s);
 		setup_start(&s);
 	}
 	blob_free(&j->key);

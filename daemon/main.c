@@ -165,6 +165,7 @@ static int take_state(const char *state, struct failure *f)
 	ret = state_lock(state, f);
 	if (ret < 0)
 		return ret;
+	state_tidy(state);
 	return make_folder(state, "run", 0755, f);
 }
 

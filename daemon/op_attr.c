@@ -48,6 +48,7 @@ int op_attach(struct job *j)
 	int len;
 
 	fscred_become(NULL);
+	replies_make(j->session->notes);
 	len = volume_handle(j->volume, v->root_fd, "", handle);
 	if (len < 0 || fstat(v->root_fd, &st))
 		return len < 0 ? len : -errno;

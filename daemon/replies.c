@@ -54,7 +54,7 @@ struct replies {
 	struct file *before; /* a copy; NULL when there was none */
 
 	pthread_mutex_t lock; /* guards all below */
-	struct file *file; /* mapped; NULL until something is noted */
+	struct file *file; /* mapped; NULL until it is made */
 	bool failed; /* it cannot be */
 	bool busy[REPLIES_SLOTS];
 	u32 next;
@@ -174,6 +174,15 @@ static bool ready(struct replies *r)
 	return true;
 }
 
+void replies_make(struct replies *r)
+{
+	if (!r)
+		return;
+	pthread_mutex_lock(&r->lock);
+	ready(r);
+	pthread_mutex_unlock(&r->lock);
+}
+
 int replies_begin(struct replies *r, u64 tag)
 {
 	struct slot *s;
@@ -183,7 +192,7 @@ int replies_begin(struct replies *r, u64 tag)
 	if (!r)
 		return -1;
 	pthread_mutex_lock(&r->lock);
-	for (i = 0; i < REPLIES_SLOTS && place < 0 && ready(r); i++) {
+	for (i = 0; i < REPLIES_SLOTS && place < 0 && r->file; i++) {
 		u32 at = (r->next + i) % REPLIES_SLOTS;
 
 		if (!r->busy[at])

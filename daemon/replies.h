@@ -33,8 +33,7 @@ enum replies_fate {
 };
 
 /* For the client's session @id of @node; @boot tells boots of the machine apart.
- * What an earlier virgod noted is there again; otherwise the file is made when
- * something is noted. NULL when memory is out.
+ * What an earlier virgod noted is there again. NULL when memory is out.
  */
 struct replies *replies_open(const char *state, const u8 id[16],
 			     const char *node, u64 boot);
@@ -43,6 +42,10 @@ void replies_close(struct replies *r, bool forget);
 /* Whether an earlier virgod's notes were found. */
 bool replies_found(const struct replies *r);
 
+/* Makes the file if there is none, for which the thread must act as virgod itself. A
+ * session that has one and noted nothing in it was asked nothing.
+ */
+void replies_make(struct replies *r);
 /* Notes that operation @tag begins; its place, or -1 when that cannot be noted. */
 int replies_begin(struct replies *r, u64 tag);
 /* And that it is done, with that answer. */

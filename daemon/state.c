@@ -207,7 +207,8 @@ static bool entry_is_harmless(const char *name)
 		"run",	   "etc",	     "lost+found",     "catalog.db",
 		"backup",  "catalog.db-wal", "catalog.db-shm", "export",
 		"jobs",	   "blobs",	     "exports.key",
-		"membership",
+		"membership", "replies",     "volumes",	       "inodes",
+		"mount.log", "borrow",	     "load",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
@@ -264,9 +265,11 @@ int state_begin(struct state_new *s, const char *state, struct failure *f)
 		s->lock = -1;
 		return ret;
 	}
-	remove_tree(s->making);
+	remove_tree(s->identity);
+	remove_catalog(s->making);
 	remove_catalog(state);
-	if (mkdir(s->making, 0700) < 0 || mkdir(s->identity, 0700) < 0) {
+	if ((mkdir(s->making, 0700) < 0 && errno != EEXIST) ||
+	    mkdir(s->identity, 0700) < 0) {
 		ret = fail_errno(f, s->making, "cannot be made");
 		state_abandon(s);
 	}
@@ -304,13 +307,27 @@ int state_commit(struct state_new *s, struct failure *f)
 	return ret;
 }
 
+void state_pause(struct state_new *s)
+{
+	if (s->lock >= 0)
+		close(s->lock);
+	s->lock = -1;
+}
+
 void state_abandon(struct state_new *s)
 {
 	if (s->lock < 0)
 		return;
 	remove_tree(s->making);
-	close(s->lock);
-	s->lock = -1;
+	state_pause(s);
+}
+
+void state_tidy(const char *state)
+{
+	char path[STATE_PATH_MAX];
+
+	if (state_path(path, state, "identity") == 0 && access(path, F_OK) == 0)
+		remove_named(state, making_name);
 }
 
 int state_forget(const char *state, struct failure *f)

@@ -10,8 +10,8 @@
  *	STATE/virgod.lock	held by the one virgod or verb that may write
  *
  * A machine is a node exactly when STATE/identity exists. It is made in
- * STATE/.making and moved into place by one rename, the last step; whatever an
- * interrupted init or join left behind is cleared by the next one.
+ * STATE/.making and moved into place by one rename, the last step; what an
+ * interrupted init or join left of these two is cleared by the next one.
  */
 #ifndef VIRGO_DAEMON_STATE_H
 #define VIRGO_DAEMON_STATE_H
@@ -42,13 +42,21 @@ struct state_new {
 };
 
 /* Makes @state where missing, locks it, and refuses one that holds anything:
- * -EEXIST when it is a node already, -ENOTEMPTY otherwise.
+ * -EEXIST when it is a node already, -ENOTEMPTY otherwise. Files in @s->making
+ * beside identity and catalog are as an interrupted attempt left them.
  */
 int state_begin(struct state_new *s, const char *state, struct failure *f);
 /* Makes the new node real. After a failure nothing of it is left. */
 int state_commit(struct state_new *s, struct failure *f);
 /* Drops what was made. Harmless after state_commit(). */
 void state_abandon(struct state_new *s);
+/* Leaves what was made to the next attempt. */
+void state_pause(struct state_new *s);
+
+/* Removes what an init or join that was killed after its last step left; with the
+ * lock held.
+ */
+void state_tidy(const char *state);
 
 /* Removes the identity and the catalog: this machine is no node any more. */
 int state_forget(const char *state, struct failure *f);

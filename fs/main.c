@@ -15,9 +15,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -26,6 +28,7 @@
 #include "conf_client.h"
 #include "device.h"
 #include "log.h"
+#include "mounted.h"
 #include "names.h"
 #include "options.h"
 #include "stdfds.h"
@@ -67,6 +70,21 @@ static int read_conf(struct options *o, struct failure *f)
 	return 0;
 }
 
+/* Takes away mounts of ours at @point whose mount.virgo was killed. What programs
+ * have open there ends with ENOTCONN as before.
+ */
+static void clear_dead(const char *point)
+{
+	struct stat st;
+
+	while (mounted_by_us(point) && stat(point, &st) && errno == ENOTCONN) {
+		if (umount2(point, UMOUNT_NOFOLLOW | MNT_DETACH))
+			return;
+		log_notice("%s: a mount whose program was killed is replaced",
+			   point);
+	}
+}
+
 static int full_path(const char *path, char *out, struct failure *f)
 {
 	if (realpath(path, out))
@@ -105,6 +123,7 @@ static int prepare(struct process *p, struct options *o, struct failure *f)
 	    getrandom(&m->servers.local.boot, 8, 0) != 8)
 		return failure_set(f, -EIO, p->point, NULL,
 				   "the kernel gives no random numbers");
+	clear_dead(p->point);
 	ret = servers_load_identity(&m->servers, f);
 	return ret ? ret : inumbers_new(&m->numbers, p->numbers, f);
 }

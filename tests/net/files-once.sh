@@ -22,6 +22,10 @@ assert_out line on beta cat $in/append
 assert_out into on beta cat $in/created
 assert_out "1" on beta bash -c "ls /var/lib/virgo/replies | wc -l"
 
+step "what is noted is noted by virgod itself, whoever asked first"
+# nobody is whom the first worker acts as, and may make nothing in the state folder.
+assert_fails 1 grep -r "Permission denied" "$NET_DIR"/virgod-beta.log
+
 step "stopped while it is asked: done by the next virgod, without an error"
 on alpha virgo mount -o hard
 on alpha bash -c 'mkdir /virgo/beta/d && ls /virgo/beta/d'

@@ -12,8 +12,11 @@
 # walk_into NODE FIND CALLS CMD...   the same with the process that command FIND
 #                          prints, killed while CMD runs: after_kill STATUS
 #                          killed|lived. Ends when CMD succeeds unharmed
+# WALK_MORE=(WORD...)      words after CMD, which after_kill may change for the
+#                          next try
 WALK_MOST=200
 WALK_AS=()
+WALK_MORE=()
 WALK_FOLLOW=-f # also its children; "" for one that leaves a daemon behind
 WALK_AT=
 
@@ -28,6 +31,7 @@ walk_try() {
 
 	shift
 	quietly on "$node" timeout -k 1 60 "${WALK_AS[@]}" strace ${WALK_FOLLOW:+-f} -qq "$@" \
+		"${WALK_MORE[@]}" \
 		> "$NET_DIR/walk.out" 2> "$NET_DIR/walk.err" < /dev/null ||
 		ret=$?
 	quietly after_kill "$ret"
@@ -79,13 +83,19 @@ walk_into() {
 			fail "process $pid cannot be traced"
 		ret=0
 		quietly on "$node" timeout 60 "${WALK_AS[@]}" "$@" \
+			"${WALK_MORE[@]}" \
 			> "$NET_DIR/walk.out" 2> "$NET_DIR/walk.err" \
 			< /dev/null || ret=$?
 		# Only once nobody traces it is it certain to go on living.
 		kill -INT "$tracer" 2> /dev/null || true
+		# Told so while several threads of the process end, strace
+		# waits for ever for the first one.
+		wait_until 5 net_gone "$tracer" ||
+			kill -KILL "$tracer" 2> /dev/null || true
 		wait "$tracer" 2> /dev/null || true
 		end=lived
-		if net_gone "$pid" 2> /dev/null; then
+		# What was killed a moment ago takes another to be gone.
+		if quietly wait_until 1 net_gone "$pid"; then
 			end=killed
 			killed=$((killed + 1))
 		fi

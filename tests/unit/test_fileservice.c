@@ -331,8 +331,11 @@ static bool nobody(void *arg, const u8 id[16])
 static void begin_and_die(const char *state, const u8 id[16])
 {
 	struct replies *r = replies_open(state, id, "alpha", 7);
-	int a = replies_begin(r, 10), b = replies_begin(r, 11);
+	int a, b;
 
+	replies_make(r);
+	a = replies_begin(r, 10);
+	b = replies_begin(r, 11);
 	cr_assert_neq(a, b);
 	replies_end(r, a, MSG_OK, "answer", 6);
 	replies_close(r, false); /* which writes nothing, like a kill */
@@ -397,6 +400,7 @@ Test(replies, without_a_place_nothing_is_noted_and_nothing_breaks)
 	const u8 id[16] = { 1 };
 	struct replies *r = replies_open("/proc/no/such", id, "alpha", 7);
 
+	replies_make(r);
 	cr_assert_eq(replies_begin(r, 1), -1);
 	replies_end(r, -1, MSG_OK, NULL, 0);
 	replies_close(r, true);

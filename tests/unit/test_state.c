@@ -113,6 +113,7 @@ Test(state, killed_in_the_middle_is_cleared_by_the_next)
 		if (state_begin(&s, dir, NULL) ||
 		    state_write(s.identity, "node.key", span_of("old"), 0600,
 				NULL) ||
+		    state_write(s.making, "key", span_of("kept"), 0600, NULL) ||
 		    state_write(dir, "catalog.db", span_of("old"), 0600, NULL))
 			_exit(1);
 		kill(getpid(), SIGKILL);
@@ -123,7 +124,31 @@ Test(state, killed_in_the_middle_is_cleared_by_the_next)
 	cr_assert_eq(state_begin(&s, dir, &f), 0, "%s", f.what);
 	cr_assert(!exists("catalog.db"));
 	cr_assert(!exists(".making/identity/node.key"));
+	cr_assert(exists(".making/key"));
+	state_pause(&s);
+	cr_assert_eq(state_begin(&s, dir, &f), 0, "%s", f.what);
+	cr_assert(exists(".making/key"));
 	state_abandon(&s);
+	cr_assert(!exists(".making"));
+}
+
+Test(state, what_is_left_of_the_last_step_goes)
+{
+	struct state_new s;
+
+	cr_assert_eq(state_begin(&s, dir, NULL), 0);
+	fill(&s);
+	state_pause(&s);
+	state_tidy(dir);
+	cr_assert(exists(".making/catalog.db"), "nobody is a node yet");
+	cr_assert_eq(state_begin(&s, dir, NULL), 0);
+	fill(&s);
+	cr_assert_eq(state_commit(&s, NULL), 0);
+	cr_assert_eq(state_write(dir, ".making", span_of("left"), 0600, NULL),
+		     0);
+	state_tidy(dir);
+	cr_assert(!exists(".making"));
+	cr_assert(exists("identity/node.key"));
 }
 
 Test(state, foreign_files_are_refused)
