@@ -419,17 +419,15 @@ static int prepare(struct run *r, const struct globals *g, struct failure *f)
 
 int verb_run(const struct globals *g, int argc, char **argv)
 {
-	struct run r = { 0 };
+	static struct run r; /* a stack's pages would cost a fault each */
 	struct failure f = { 0 };
 	struct runner_options o = { .start = start, .arg = &r, .verb = "run" };
 	int ret = parse(&r, argc, argv);
 
 	if (ret >= 0)
-		goto out;
-	if (prepare(&r, g, &f)) {
-		ret = runner_fail(&f);
-		goto out;
-	}
+		return ret;
+	if (prepare(&r, g, &f))
+		return runner_fail(&f);
 	o.detach = r.detach;
 	o.input = !r.detach && !r.no_input;
 	o.window = r.window;
@@ -438,11 +436,8 @@ int verb_run(const struct globals *g, int argc, char **argv)
 		o.program_hash = r.hash;
 	}
 	o.terminal = r.terminal && terminal_raw();
-	ret = runner_run(r.client, &o, r.nodes.names, r.nodes.count);
-out:
-	client_close(r.client);
-	hosts_free(&r.nodes);
-	free((void *)r.argv_list.data);
-	free((void *)r.env_list.data);
-	return ret;
+	/* What is left open and allocated ends with the process, which does it
+	 * faster than we could: a user waits for that end.
+	 */
+	return runner_run(r.client, &o, r.nodes.names, r.nodes.count);
 }

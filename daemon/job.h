@@ -54,6 +54,8 @@ struct jobs {
 	struct exchange *exchanges[EXCHANGE_BUCKETS];
 	struct job *by_id[JOB_BUCKETS];
 	u32 running; /* jobs in by_id */
+	struct job *ended; /* whose end the audit does not know yet */
+	struct post ends; /* runs while there are any */
 	u32 streams; /* exchanges that carry data, for sharing the budget */
 	u64 next_id, ids_until; /* a block of numbers, reserved on disk */
 	struct relay *relays;

@@ -64,6 +64,9 @@ struct job_out {
 struct job {
 	struct exchange x; /* closed: detached, or the caller is gone */
 	struct job *next; /* in its bucket */
+	struct job *next_ended; /* of those whose end is not in the audit yet */
+	bool end_due; /* it is one of them */
+	bool freed; /* but for that */
 	u64 id;
 	enum run_state state;
 	bool pty;
@@ -86,6 +89,7 @@ struct job {
 };
 
 static void job_end_if_done(struct job *j);
+static void on_started(void *arg, u64 id, pid_t pid);
 
 /* --- table --- */
 
@@ -150,7 +154,10 @@ static void job_free(struct job *j)
 	close_streams(j);
 	loop_disarm(js->node->loop, &j->timer);
 	loop_disarm(js->node->loop, &j->eof_timer);
-	free(j);
+	if (j->end_due)
+		j->freed = true;
+	else
+		free(j);
 }
 
 static void audit(struct job *j, const char *action, const char *result)
@@ -565,14 +572,56 @@ void exit_message(const struct spawn_exit *e, bool timed_out,
 	m->why = span_of(why);
 }
 
-static void audit_end(struct job *j, const struct msg_job_exit *m)
+static void audit_end(struct job *j)
 {
-	char result[64];
+	struct msg_job_exit m;
+	char why[96], result[64];
 
+	exit_message(&j->exit, j->timed_out, &m, why, sizeof(why));
 	snprintf(result, sizeof(result), "%s %d", j->leaving ?
 		 "caller gone, status" : j->timed_out ? "timed out, status" :
-		 "status", m->status);
+		 "status", m.status);
 	audit(j, "run end", result);
+}
+
+static void audit_ends(struct jobs *js)
+{
+	struct job *j;
+
+	while ((j = js->ended)) {
+		js->ended = j->next_ended;
+		audit_end(j);
+		j->end_due = false;
+		if (j->freed)
+			free(j);
+	}
+}
+
+static void run_ends(struct post *p)
+{
+	audit_ends((void *)((u8 *)p - offsetof(struct jobs, ends)));
+}
+
+/* Answers the end, if there is nothing more to send before, and has it put into
+ * the audit behind that in the same round of the loop: a caller need not wait for
+ * what is of no use to it.
+ */
+static void end_and_audit(struct job *j)
+{
+	struct jobs *js = j->x.jobs;
+	struct job **at = &js->ended;
+	bool first = !*at;
+
+	while (*at)
+		at = &(*at)->next_ended;
+	j->end_due = true;
+	j->next_ended = NULL;
+	*at = j;
+	job_end_if_done(j);
+	if (first) {
+		js->ends.run = run_ends;
+		loop_defer(js->node->loop, &js->ends);
+	}
 }
 
 static void job_end_if_done(struct job *j)
@@ -592,19 +641,17 @@ static void on_exited(void *arg, u64 id, const struct spawn_exit *e)
 {
 	struct jobs *js = arg;
 	struct job *j = *job_slot(js, id);
-	struct msg_job_exit m;
-	char why[96];
 	u32 s;
 
 	if (!j)
 		return;
+	if (j->state == STARTING)
+		on_started(js, id, e->pid);
 	j->exit = *e;
 	j->state = ENDED;
 	loop_disarm(js->node->loop, &j->timer);
 	loop_disarm(js->node->loop, &j->eof_timer);
 	close_in(j);
-	exit_message(e, j->timed_out, &m, why, sizeof(why));
-	audit_end(j, &m);
 	if (e->left)
 		log_warning("job %llu: %u processes cannot be killed",
 			    (unsigned long long)id, e->left);
@@ -618,7 +665,7 @@ static void on_exited(void *arg, u64 id, const struct spawn_exit *e)
 			close_out(j, s);
 		rewatch_out(j, s);
 	}
-	job_end_if_done(j);
+	end_and_audit(j);
 }
 
 /* --- the start --- */
@@ -1094,6 +1141,7 @@ void job_kill_all(struct jobs *js)
 	struct job *j;
 	u32 i;
 
+	audit_ends(js);
 	/* virgo-spawn does the killing when it sees our end. */
 	for (i = 0; i < JOB_BUCKETS; i++)
 		while ((j = js->by_id[i]))

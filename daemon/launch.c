@@ -8,12 +8,16 @@
  */
 #include "launch.h"
 
+#include <elf.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <link.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/auxv.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -21,8 +25,9 @@
 #include <unistd.h>
 
 enum {
-	BLOB_FD = 4,
 	UMASK_HERE = 022,
+	REHEARSE_STACK = 12 << 10, /* deeper than anything here goes */
+	POPULATE_READ = 22, /* of madvise(2), Linux 5.14; musl has no name for it */
 };
 
 static const char path_user[] = "/usr/local/bin:/usr/bin:/bin";
@@ -38,25 +43,31 @@ static void fail(u32 stage, int error)
 	_exit(n == (ssize_t)sizeof(f) ? 127 : 126);
 }
 
+static void place_fds(const struct launch *l)
+{
+	bool blob = l->blob_fd >= 0;
+	int i;
+
+	for (i = 0; i < JOB_STREAMS; i++)
+		if (dup2(l->streams[i], i) < 0)
+			fail(STAGE_SETUP, errno);
+	if (blob && dup2(l->blob_fd, LAUNCH_BLOB_FD) < 0)
+		fail(STAGE_SETUP, errno);
+	/* Other jobs' streams, the socket to virgod: nothing may leak, not even
+	 * into a child that hangs before exec.
+	 */
+	if (syscall(SYS_close_range, LAUNCH_BLOB_FD + blob, ~0U, 0))
+		fail(STAGE_SETUP, errno);
+	if (setsid() < 0)
+		fail(STAGE_SETUP, errno);
+}
+
 static void set_streams(const struct launch *l)
 {
 	u32 flags = l->start->flags;
 	bool pty = flags & JOB_PTY;
 	int i;
 
-	for (i = 0; i < JOB_STREAMS; i++)
-		if (dup2(l->streams[i], i) < 0)
-			fail(STAGE_SETUP, errno);
-	if (l->blob_fd >= 0 && dup2(l->blob_fd, BLOB_FD) < 0)
-		fail(STAGE_SETUP, errno);
-	/* Other jobs' streams, the socket to virgod: nothing may leak, not even
-	 * into a child that hangs before exec.
-	 */
-	if (syscall(SYS_close_range, l->blob_fd >= 0 ? BLOB_FD + 1 : BLOB_FD,
-		    ~0U, 0))
-		fail(STAGE_SETUP, errno);
-	if (setsid() < 0)
-		fail(STAGE_SETUP, errno);
 	if (pty && ioctl(0, TIOCSCTTY, 0))
 		fail(STAGE_SETUP, errno);
 	if (geteuid())
@@ -238,11 +249,11 @@ static int exec_blob(char **argv)
 {
 	char head[2] = "";
 
-	if (pread(BLOB_FD, head, sizeof(head), 0) < 0)
+	if (pread(LAUNCH_BLOB_FD, head, sizeof(head), 0) < 0)
 		return errno;
 	if (memcmp(head, "#!", 2))
-		fcntl(BLOB_FD, F_SETFD, FD_CLOEXEC);
-	fexecve(BLOB_FD, argv, environ);
+		fcntl(LAUNCH_BLOB_FD, F_SETFD, FD_CLOEXEC);
+	fexecve(LAUNCH_BLOB_FD, argv, environ);
 	return errno;
 }
 
@@ -254,6 +265,8 @@ void launch_child(const struct launch *l)
 	if (l->status_fd != LAUNCH_STATUS_FD &&
 	    dup3(l->status_fd, LAUNCH_STATUS_FD, O_CLOEXEC) < 0)
 		_exit(126);
+	if (!l->prepared)
+		place_fds(l);
 	set_streams(l);
 	set_limits(l);
 	set_environment(l);
@@ -266,4 +279,45 @@ void launch_child(const struct launch *l)
 	set_job_limits(l);
 	error = l->blob_fd >= 0 ? exec_blob(argv) : exec_by_path(argv);
 	fail(STAGE_EXEC, error);
+}
+
+/* Code and constants of this program, from its own headers. What cannot be mapped
+ * ahead is mapped when it is used.
+ */
+static void map_program(void)
+{
+	const ElfW(Phdr) *p = (const void *)getauxval(AT_PHDR);
+	size_t count = getauxval(AT_PHNUM), i;
+	uintptr_t bias = 0;
+
+	for (i = 0; p && i < count; i++)
+		if (p[i].p_type == PT_PHDR)
+			bias = (uintptr_t)p - p[i].p_vaddr;
+	for (i = 0; p && i < count; i++) {
+		uintptr_t from = (bias + p[i].p_vaddr) & ~(uintptr_t)4095;
+
+		if (p[i].p_type == PT_LOAD && !(p[i].p_flags & PF_W))
+			madvise((void *)from, bias + p[i].p_vaddr +
+				p[i].p_memsz - from, POPULATE_READ);
+	}
+}
+
+void launch_rehearse(void)
+{
+	static const struct account nobody = { .name = "", .home = "/",
+					       .shell = "" };
+	const struct msg_job_start start = { .flags = 0 };
+	const struct jobgroup group = { .mark = "VIRGO_JOB=" };
+	const struct launch l = { .start = &start, .account = &nobody,
+				  .group = &group };
+	volatile char stack[REHEARSE_STACK];
+	size_t i;
+
+	for (i = 0; i < sizeof(stack); i += 1024)
+		stack[i] = 0;
+	map_program();
+	set_environment(&l);
+	free(vector_of(start.argv));
+	clearenv();
+	errno = 0;
 }

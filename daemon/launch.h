@@ -21,6 +21,10 @@ struct launch {
 	int streams[JOB_STREAMS];
 	int blob_fd; /* the program itself; -1: by name */
 	int status_fd; /* close-on-exec; gets a struct launch_failure */
+	/* The session is made, and streams, program and status are where they
+	 * belong and all that is open.
+	 */
+	bool prepared;
 	u64 nofile_soft, nofile_hard;
 };
 
@@ -29,11 +33,20 @@ struct launch_failure {
 	s32 error; /* positive errno */
 };
 
-enum { LAUNCH_STATUS_FD = 3 }; /* where the child keeps status_fd */
+enum {
+	LAUNCH_STATUS_FD = 3, /* where the child keeps status_fd */
+	LAUNCH_BLOB_FD = 4,
+};
 
 /* Runs in the forked child. Any fd above 2 may be open, and none below is one
- * of @l's. Does not return: execs, or writes why not and exits 127.
+ * of @l's unless it is prepared. Does not return: execs, or writes why not and
+ * exits 127.
  */
 void launch_child(const struct launch *l) __attribute__((noreturn));
+/* Makes the pages its own that launch_child() will write to and maps the code it
+ * will run, in a child that has time for it: a fault costs more than any system
+ * call there. Leaves an empty environment.
+ */
+void launch_rehearse(void);
 
 #endif

@@ -21,6 +21,7 @@
 enum {
 	READY_KEPT = 2,
 	ORDER_BYTES = 40 << 10,
+	USUAL_BYTES = 4096, /* most are shorter */
 	FDS_MAX = JOB_STREAMS + 1,
 };
 
@@ -72,7 +73,9 @@ static bool read_order(const u8 *buf, size_t len, struct account *a,
 				     o->spec_len);
 }
 
-/* The streams and, if there is one, the program; false when not all came. */
+/* The streams and, if there is one, the program; false when not all came, and
+ * where launch_child() expects them.
+ */
 static bool take_fds(struct msghdr *h, struct launch *l)
 {
 	struct cmsghdr *c = CMSG_FIRSTHDR(h);
@@ -85,7 +88,8 @@ static bool take_fds(struct msghdr *h, struct launch *l)
 	memcpy(fds, CMSG_DATA(c), len);
 	memcpy(l->streams, fds, sizeof(l->streams));
 	l->blob_fd = fds[JOB_STREAMS];
-	return true;
+	return fds[0] == 0 && fds[1] == 1 && fds[2] == 2 &&
+	       (l->blob_fd < 0 || l->blob_fd == LAUNCH_BLOB_FD);
 }
 
 static void wait_for_order(int fd) __attribute__((noreturn));
@@ -101,12 +105,18 @@ static void wait_for_order(int fd)
 	struct jobgroup group = { 0 };
 	struct account account;
 	struct launch l = { .start = &start, .account = &account,
-			    .group = &group, .status_fd = LAUNCH_STATUS_FD };
+			    .group = &group, .status_fd = LAUNCH_STATUS_FD,
+			    .prepared = true };
 	ssize_t n;
 
+	/* What comes with the order takes the lowest numbers that are free. */
 	if (dup3(fd, LAUNCH_STATUS_FD, O_CLOEXEC) < 0 ||
-	    syscall(SYS_close_range, LAUNCH_STATUS_FD + 1, ~0U, 0))
+	    syscall(SYS_close_range, 0, LAUNCH_STATUS_FD - 1, 0) ||
+	    syscall(SYS_close_range, LAUNCH_STATUS_FD + 1, ~0U, 0) ||
+	    setsid() < 0)
 		_exit(126);
+	launch_rehearse();
+	memset(buf, 0, sizeof(struct order) + USUAL_BYTES);
 	do
 		n = recvmsg(LAUNCH_STATUS_FD, &h, 0);
 	while (n < 0 && errno == EINTR);

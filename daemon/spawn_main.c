@@ -46,6 +46,7 @@ enum {
 	SWEEP_US = 300000,
 	START_LATE_US = 3000, /* a start nobody waits for is told so late */
 	SWEEPS = 8,
+	SIGNALS_MOST = 4, /* kinds that open_signals() takes: one is pending each */
 };
 
 enum job_state { WAITING, STARTING, RUNNING, ENDING };
@@ -253,6 +254,7 @@ static void report_end(struct job *j, bool empty)
 		.system_us = timeval_us(j->usage.ru_stime),
 		.max_rss_bytes = (u64)j->usage.ru_maxrss * 1024,
 		.left = empty ? 0 : jobgroup_count(&j->group),
+		.pid = j->group.leader,
 	};
 
 	if (j->failure.stage) {
@@ -288,26 +290,27 @@ static void recheck_fired(struct timer *t)
 
 /* --- the start of a job --- */
 
-/* The status pipe: bytes say why the child failed, its end that it runs. */
-static void settle_start(struct job *j)
+/* The status pipe: bytes say why the child failed, its end that it runs. False
+ * while that is not known. Gives the job's state, tells nobody.
+ */
+static bool start_known(struct job *j)
 {
 	ssize_t n;
 
-	if (j->state != STARTING)
-		return;
 	do
 		n = read(j->status.fd, &j->failure, sizeof(j->failure));
 	while (n < 0 && errno == EINTR);
 	if (n < 0 && errno == EAGAIN)
-		return;
-	loop_unwatch(spawn.loop, &j->status);
-	close(j->status.fd);
-	j->status.fd = -1;
+		return false;
+	if (n != (ssize_t)sizeof(j->failure))
+		j->failure.stage = 0;
 	loop_disarm(spawn.loop, &j->recheck);
 	j->state = RUNNING;
-	if (n == (ssize_t)sizeof(j->failure))
-		return;
-	j->failure.stage = 0;
+	return true;
+}
+
+static void tell_started(struct job *j)
+{
 	write_pid(j);
 	event(SPAWN_STARTED, j->id, j->group.leader, 0, NULL, 0);
 }
@@ -329,7 +332,15 @@ static void start_late(struct timer *t)
 
 static void status_ready(struct watch *w, u32 events)
 {
-	settle_start((void *)((u8 *)w - offsetof(struct job, status)));
+	struct job *j = (void *)((u8 *)w - offsetof(struct job, status));
+
+	if (!start_known(j))
+		return;
+	if (!j->failure.stage)
+		tell_started(j);
+	loop_unwatch(spawn.loop, w);
+	close(w->fd);
+	w->fd = -1;
 }
 
 static void fail_start(struct job *j, u32 stage, int error, const char *text)
@@ -695,7 +706,12 @@ static void child_ended(pid_t pid, int status, const struct rusage *usage)
 			accounts_reaped(spawn.accounts, pid);
 		return;
 	}
-	settle_start(j);
+	/* What comes after its end is told only to those who look for it later:
+	 * every event is a wake-up of virgod on the way of the answer.
+	 */
+	if (j->state == STARTING && start_known(j) && !j->failure.stage &&
+	    j->detached)
+		tell_started(j);
 	j->state = ENDING;
 	j->wait_status = status;
 	j->usage = *usage;
@@ -707,14 +723,18 @@ static void child_ended(pid_t pid, int status, const struct rusage *usage)
 
 static void signals_ready(struct watch *w, u32 events)
 {
-	struct signalfd_siginfo info;
+	struct signalfd_siginfo info[SIGNALS_MOST];
 	struct rusage usage;
 	bool stop = false;
 	int status;
 	pid_t pid;
+	ssize_t n;
 
-	while (read(w->fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
-		stop |= info.ssi_signo != SIGCHLD;
+	/* What is left is told again by the loop. */
+	n = read(w->fd, info, sizeof(info));
+	for (; n >= (ssize_t)sizeof(info[0]); n -= (ssize_t)sizeof(info[0]))
+		stop |= info[n / (ssize_t)sizeof(info[0]) - 1].ssi_signo !=
+			SIGCHLD;
 	while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0)
 		child_ended(pid, status, &usage);
 	if (stop && !spawn.orphan)

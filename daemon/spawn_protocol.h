@@ -26,7 +26,10 @@ enum spawn_kind {
 	/* virgo-spawn to virgod */
 	SPAWN_STARTED, /* value: pid */
 	SPAWN_FAILED, /* stage, value: errno; payload: what, or what LF remedy */
-	SPAWN_EXITED, /* payload: struct spawn_exit */
+	/* payload: struct spawn_exit; without SPAWN_STARTED before it when the job
+	 * had ended before its start was told
+	 */
+	SPAWN_EXITED,
 	SPAWN_NAME, /* value: uid; payload: its name, empty when unknown */
 };
 
@@ -78,6 +81,7 @@ struct spawn_exit {
 	u64 system_us;
 	u64 max_rss_bytes;
 	u32 left; /* processes that SIGKILL did not end within 5 s */
+	s32 pid; /* as of SPAWN_STARTED */
 };
 
 /* Names of files in a detached job's folder. */

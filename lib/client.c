@@ -12,7 +12,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { READ_BYTES = 256 << 10 };
+enum {
+	READ_FIRST = 1024, /* until more has come at once */
+	READ_BYTES = 256 << 10,
+};
 
 struct client {
 	int fd;
@@ -24,6 +27,7 @@ struct client {
 	u8 hello[96]; /* goes out with the first frame */
 	size_t hello_len;
 	bool greeted; /* virgod's HELLO has come */
+	bool much; /* a read has filled the buffer */
 	char node[64];
 };
 
@@ -121,8 +125,8 @@ static int make_room(struct client *c, size_t need)
 		c->end -= c->start;
 		c->start = 0;
 	}
-	if (need < READ_BYTES)
-		need = READ_BYTES;
+	if (need < (c->much ? READ_BYTES : READ_FIRST))
+		need = c->much ? READ_BYTES : READ_FIRST;
 	if (need <= c->size)
 		return 0;
 	p = realloc(c->buf, need);
@@ -156,6 +160,7 @@ static int fill(struct client *c, struct frame *f, int how)
 		if (n <= 0)
 			return n ? -errno : 0;
 		c->end += (size_t)n;
+		c->much |= c->end == c->size;
 	}
 }
 

@@ -56,6 +56,7 @@ static void on_failed(void *arg, u64 job, enum spawn_stage stage, int error,
 static void on_exited(void *arg, u64 job, const struct spawn_exit *e)
 {
 	seen[job].over = true;
+	seen[job].pid = e->pid;
 	seen[job].exit = *e;
 }
 
@@ -515,13 +516,13 @@ Test(spawn, kills_jobs_when_virgod_ends_but_not_detached_ones)
 
 Test(spawn, comes_back_when_killed)
 {
-	start_quiet(1, &(struct spec){ .argv = ARGV("sleep", "1000") });
-	UNTIL(seen[1].pid);
+	start_quiet(2, &(struct spec){ .argv = ARGV("sleep", "1000") });
+	UNTIL(seen[2].pid);
 	kill(spawner_pid(spawner), SIGKILL);
 	UNTIL(lost);
 	UNTIL(spawner_pid(spawner));
 	cr_assert_str_eq(RUN(.argv = ARGV("echo", "again")), "again\n");
-	kill(-seen[1].pid, SIGKILL);
+	kill(-seen[2].pid, SIGKILL);
 }
 
 /* Up to two children of virgo-spawn into @out; how many. */
