@@ -22,7 +22,8 @@
  * while; 0 is no file. A request that must not happen twice may be sent again on
  * a new connection under its old tag, and is then answered from memory; also by a
  * server that was restarted, if it says FILE_VOLUME_ANSWERS. EIO then means that
- * the restart came in the middle and nobody knows whether it was done.
+ * the restart came in the middle and what is there does not tell whether it was
+ * done.
  *
  * What changes a directory is preceded, like owners' names, by FILE_CHANGED with
  * the directory's attributes afterwards, under the tag of the request; so that a

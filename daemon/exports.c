@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "exports_impl.h"
@@ -141,6 +142,7 @@ static size_t descriptor_limit(void)
 int exports_new(struct exports **out, struct node *n, struct failure *f)
 {
 	struct exports *e = calloc(1, sizeof(*e));
+	struct timespec now;
 	int ret;
 
 	if (!e)
@@ -152,6 +154,9 @@ int exports_new(struct exports **out, struct node *n, struct failure *f)
 	mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
 	e->node = n;
 	e->verifier = boot_verifier(n);
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	e->started_ns = now.tv_sec * 1000000000ll + now.tv_nsec;
+	e->past = replies_past_read(n->state, e->verifier);
 	e->tick.fire = on_tick;
 	e->sweep.fire = on_sweep;
 	e->grace.fire = on_grace;
@@ -199,5 +204,6 @@ void exports_free(struct exports *e)
 	loop_disarm(e->node->loop, &e->sweep);
 	loop_disarm(e->node->loop, &e->grace);
 	descriptors_free(e->descriptors);
+	replies_past_free(e->past);
 	free(e);
 }

@@ -23,6 +23,8 @@ struct exports {
 	struct descriptors *descriptors;
 	u8 key[FILEHANDLE_KEY];
 	u64 verifier;
+	s64 started_ns; /* by the clock of files */
+	struct replies_past *past; /* what was under way when the last one ended */
 	struct volume **volumes;
 	size_t volume_count;
 	struct filesession *sessions;

@@ -42,6 +42,7 @@ static struct job *take(struct exports *e, struct filesession *s,
 	j->exports = e;
 	j->session = s;
 	j->boot = e->verifier;
+	j->started_ns = e->started_ns;
 	j->descriptors = e->descriptors;
 	if (op->flags & FILEOP_WHO && j->len >= 4)
 		j->user = filesession_user(s, get_u32(j->payload));
@@ -67,11 +68,14 @@ static void open_created(struct exports *e, struct filesession *s,
 	struct msg_file_created m;
 	struct job *j;
 
-	if (r->frame->type != MSG_FILE_CREATE ||
-	    msg_file_created_decode(&m, data, len) ||
+	/* Made without a name, it went with that virgod, and nobody saw it. */
+	if (r->frame->type == MSG_FILE_TMPFILE) {
+		submit(e, s, r, fileop_of(MSG_FILE_TMPFILE));
+		return;
+	}
+	if (msg_file_created_decode(&m, data, len) ||
 	    m.handle.len > FILEHANDLE_MAX) {
-		/* Made without a name, it went with that virgod. */
-		request_fail(r, -EIO, "files", NULL, "virgod was restarted");
+		request_fail(r, -EIO, "files", NULL, "a note is damaged");
 		return;
 	}
 	j = take(e, s, r, &created_op);
@@ -79,6 +83,21 @@ static void open_created(struct exports *e, struct filesession *s,
 		return;
 	memcpy(j->before, m.handle.data, m.handle.len);
 	j->before_len = m.handle.len;
+	exports_job_start(j);
+}
+
+/* It had begun when an earlier virgod was killed. */
+static void submit_again(struct exports *e, struct filesession *s,
+			 struct request *r, const struct fileop *op,
+			 const struct replies_begun *begun)
+{
+	struct job *j = take(e, s, r, op);
+
+	if (!j)
+		return;
+	j->again = true;
+	j->begun = *begun;
+	j->shared = replies_past_other(e->past, s->id, begun->what);
 	exports_job_start(j);
 }
 
@@ -103,6 +122,7 @@ static bool is_noted(struct filesession *s, const struct request *r,
 static bool done_before(struct exports *e, struct filesession *s,
 			struct request *r, const struct fileop *op)
 {
+	struct replies_begun begun = { 0 };
 	u8 data[REPLIES_BYTES];
 	enum replies_fate fate;
 	u16 type;
@@ -110,10 +130,13 @@ static bool done_before(struct exports *e, struct filesession *s,
 
 	if (!replies_found(s->notes) || !is_noted(s, r, op))
 		return false;
-	fate = replies_fate_of(s->notes, r->frame->tag, &type, data, &len);
+	fate = replies_fate_of(s->notes, r->frame->tag, &type, data, &len,
+			       &begun);
 	if (fate == REPLIES_NEVER)
 		return false;
-	if (fate != REPLIES_DONE) {
+	if (fate == REPLIES_BEGUN) {
+		submit_again(e, s, r, op, &begun);
+	} else if (fate == REPLIES_FORGOTTEN) {
 		log_warning("files: message %u of %s was under way when virgod "
 			    "ended; whether it was done is not known",
 			    op->type, s->node);

@@ -43,7 +43,7 @@ void job_free(struct job *j)
 	free(j);
 }
 
-static void give_back(struct job *j)
+void job_let_go(struct job *j)
 {
 	while (j->held_count)
 		descriptors_put(j->descriptors, j->held[--j->held_count]);
@@ -71,10 +71,37 @@ static void learn_names(struct job *j)
 	}
 }
 
+/* Directory and name in a request that begins with who and these two, as a number;
+ * 0 for others.
+ */
+static u64 what_of(const struct job *j)
+{
+	u64 hash = 0xcbf29ce484222325ull; /* FNV-1a */
+	size_t end = 4;
+	size_t at;
+
+	if (!(j->op->flags & FILEOP_WHO))
+		return 0;
+	for (int i = 0; i < 2; i++) {
+		if (end + 4 > j->len || j->len - end - 4 <
+						get_u32(j->payload + end))
+			return 0;
+		end += 4 + (size_t)get_u32(j->payload + end);
+	}
+	for (at = 4; at < end; at++)
+		hash = (hash ^ j->payload[at]) * 0x100000001b3ull;
+	return hash;
+}
+
 void job_note(struct job *j)
 {
-	if (j->place < 0)
-		j->place = replies_begin(j->session->notes, j->tag);
+	if (j->place < 0 && j->session->notes)
+		j->place = replies_begin(j->session->notes, j->tag, what_of(j));
+}
+
+void job_mark(struct job *j, u64 mark)
+{
+	replies_mark(j->session->notes, j->place, mark);
 }
 
 /* Notes the answer that exports_job.c will send. */
@@ -100,9 +127,10 @@ int job_run(struct job *j)
 {
 	int ret;
 
-	if (j->op->flags & FILEOP_ONCE && j->op->flags & FILEOP_CHANGES)
+	if (j->again ||
+	    (j->op->flags & FILEOP_ONCE && j->op->flags & FILEOP_CHANGES))
 		job_note(j);
-	ret = j->op->run(j);
+	ret = j->again ? op_again(j) : j->op->run(j);
 	if (ret) {
 		drop_reply(j);
 		j->id_count = 0;
@@ -110,7 +138,7 @@ int job_run(struct job *j)
 	if (j->place >= 0)
 		note_done(j, ret);
 	learn_names(j);
-	give_back(j);
+	job_let_go(j);
 	return ret;
 }
 

@@ -41,6 +41,10 @@ struct job {
 	int place; /* of replies_begin(); -1: nothing is noted */
 	u8 before[FILEHANDLE_MAX]; /* what an earlier virgod made for it */
 	u32 before_len;
+	bool again; /* an earlier virgod had begun it */
+	bool shared; /* and the same for another session */
+	struct replies_begun begun;
+	s64 started_ns; /* when this virgod did, by the clock of files */
 	struct descriptor *held[FILEJOB_HELD];
 	int held_count;
 	struct openfile *files[FILEJOB_FILES];
@@ -88,6 +92,10 @@ int job_file(struct job *j, u64 id, struct openfile **f);
  * FILEOP_CHANGES are noted by job_run().
  */
 void job_note(struct job *j);
+/* Notes what is there before the system call that does it; for op_again.c. */
+void job_mark(struct job *j, u64 mark);
+/* Gives back what was looked up, to begin anew. */
+void job_let_go(struct job *j);
 /* Acts as who asks instead. */
 int job_as_asker(struct job *j);
 /* -EROFS when this client may not write to the job's volume; for what changes

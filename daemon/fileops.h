@@ -58,6 +58,8 @@ int op_open(struct job *j);
 int op_create(struct job *j);
 /* FILE_CREATE that an earlier virgod did, of which j->before is the handle. */
 int op_created_before(struct job *j);
+/* j->op, which an earlier virgod had begun: op_again.c. */
+int op_again(struct job *j);
 int op_tmpfile(struct job *j);
 int op_release(struct job *j);
 int op_read(struct job *j);

@@ -163,6 +163,11 @@ bool fscred_is_root(const struct fscred *c)
 	return c->uid == 0;
 }
 
+uid_t fscred_uid(const struct fscred *c)
+{
+	return c->uid;
+}
+
 static struct fscred *cred_new(uid_t uid, gid_t gid, const gid_t *groups,
 			       int count)
 {

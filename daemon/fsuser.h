@@ -42,6 +42,7 @@ struct fscred *fsuser_cred(struct fsuser *u, const struct fsrules *r);
 struct fscred *fscred_get(struct fscred *c);
 void fscred_put(struct fscred *c);
 bool fscred_is_root(const struct fscred *c);
+uid_t fscred_uid(const struct fscred *c);
 
 /* First thing in a thread that uses the calls below: gives it a umask of its
  * own.

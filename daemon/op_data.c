@@ -2,6 +2,7 @@
 /* File operations that open files and move their bytes. */
 #include <fcntl.h>
 #include <linux/xattr.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -11,7 +12,7 @@
 #include "filejob.h"
 #include "opname.h"
 
-enum { PREFETCH_MAX = 64 << 10, COPY_MAX = 1 << 30 };
+enum { PREFETCH_MAX = 64 << 10, COPY_MAX = 1 << 30, APPEND_LOCKS = 64 };
 
 static int open_flags(u32 flags)
 {
@@ -318,6 +319,27 @@ static ssize_t write_all(int fd, const u8 *data, size_t len, off_t at)
 	return (ssize_t)done;
 }
 
+/* Which file end the bytes came to must be known even if virgod is killed, so no
+ * other append of ours comes between looking at it and writing.
+ */
+static ssize_t append(struct job *j, struct openfile *f, struct span data)
+{
+	static pthread_mutex_t locks[APPEND_LOCKS] = {
+		[0 ... APPEND_LOCKS - 1] = PTHREAD_MUTEX_INITIALIZER
+	};
+	pthread_mutex_t *lock = &locks[f->ino % APPEND_LOCKS];
+	struct stat st;
+	ssize_t n;
+
+	job_note(j);
+	pthread_mutex_lock(lock);
+	if (fstat(f->fd, &st) == 0)
+		job_mark(j, (u64)st.st_size + 1);
+	n = write_all(f->fd, data.data, data.len, 0);
+	pthread_mutex_unlock(lock);
+	return n;
+}
+
 int op_write(struct job *j)
 {
 	struct msg_file_written reply = { .verifier = j->boot };
@@ -331,14 +353,14 @@ int op_write(struct job *j)
 		ret = -EFBIG;
 	if (ret)
 		return ret;
-	if (f->flags & FILE_OPEN_APPEND)
-		job_note(j);
 	/* A setuid bit falls when its writer is not root; root may have passed
 	 * an open file to someone else.
 	 */
 	if (m.flags & FILE_WRITE_KILL_PRIV && fscred_is_root(f->cred))
 		fscred_become_nobody();
-	n = write_all(f->fd, m.data.data, m.data.len, (off_t)m.offset);
+	n = f->flags & FILE_OPEN_APPEND ?
+		    append(j, f, m.data) :
+		    write_all(f->fd, m.data.data, m.data.len, (off_t)m.offset);
 	if (n < 0)
 		return (int)n;
 	reply.count = (u32)n;

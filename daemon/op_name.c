@@ -62,8 +62,7 @@ static int reply_entry(struct job *j, struct descriptor *d, const char *name)
 	return fd < 0 ? fd : job_reply_entry(j, fd, true);
 }
 
-/* The same after @name was made in @d, which is @dir. */
-static int reply_made(struct job *j, struct span dir, struct descriptor *d,
+int opname_reply_made(struct job *j, struct span dir, struct descriptor *d,
 		      const char *name)
 {
 	job_changed(j, dir, d);
@@ -114,7 +113,7 @@ int op_mknod(struct job *j)
 	if (mknodat(d->fd, name, m.mode,
 		    makedev((unsigned int)(m.rdev >> 32), (unsigned int)m.rdev)))
 		return -errno;
-	return reply_made(j, m.dir, d, name);
+	return opname_reply_made(j, m.dir, d, name);
 }
 
 int op_mkdir(struct job *j)
@@ -129,7 +128,7 @@ int op_mkdir(struct job *j)
 	fscred_umask(m.umask & 0777);
 	if (mkdirat(d->fd, name, m.mode & 07777))
 		return -errno;
-	return reply_made(j, m.dir, d, name);
+	return opname_reply_made(j, m.dir, d, name);
 }
 
 int op_symlink(struct job *j)
@@ -148,7 +147,7 @@ int op_symlink(struct job *j)
 		return ret;
 	if (symlinkat(target, d->fd, name))
 		return -errno;
-	return reply_made(j, m.dir, d, name);
+	return opname_reply_made(j, m.dir, d, name);
 }
 
 /* Inode number behind @name, whose cached descriptor must go if the name does;
@@ -172,6 +171,7 @@ static int remove_name(struct job *j, struct span dir,
 	if (ret)
 		return ret;
 	ino = inode_of(d, name);
+	job_mark(j, ino);
 	if (unlinkat(d->fd, name, flags))
 		return -errno;
 	if (ino)
@@ -216,6 +216,7 @@ int op_rename(struct job *j)
 	if (ret)
 		return ret;
 	ino = m.flags ? 0 : inode_of(to, to_name);
+	job_mark(j, inode_of(d, name));
 	if (renameat2(d->fd, name, to->fd, to_name, m.flags))
 		return -errno;
 	if (ino)
@@ -233,6 +234,7 @@ int op_link(struct job *j)
 	struct msg_file_link m;
 	struct descriptor *d, *what;
 	struct openfile *f;
+	struct stat st;
 	int ret = take_name(j, file_link, &m, &d, name);
 	int fd;
 
@@ -250,8 +252,11 @@ int op_link(struct job *j)
 	}
 	if (ret)
 		return ret;
+	if (fstat(fd, &st))
+		return -errno;
+	job_mark(j, st.st_nlink);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	if (linkat(AT_FDCWD, path, d->fd, name, AT_SYMLINK_FOLLOW))
 		return -errno;
-	return reply_made(j, m.dir, d, name);
+	return opname_reply_made(j, m.dir, d, name);
 }

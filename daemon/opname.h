@@ -7,6 +7,9 @@
 
 #include "wire.h"
 
+struct descriptor;
+struct job;
+
 /* Copies the one component @s is; -EINVAL for "", ".", "..", a slash or a NUL,
  * -ENAMETOOLONG.
  */
@@ -15,5 +18,8 @@ int opname_take(struct span s, char out[FILE_NAME_BYTES_MAX + 1]);
  * end. A descriptor or -errno.
  */
 int opname_open(int dir_fd, const char *name, int flags, mode_t mode);
+/* Answers @j with what was made as @name in @d, which is @dir. */
+int opname_reply_made(struct job *j, struct span dir, struct descriptor *d,
+		      const char *name);
 
 #endif

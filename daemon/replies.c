@@ -16,20 +16,23 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "log.h"
 
 enum state { FREE, BEGUN, DONE };
 
-#define MAGIC 0x31796c7065724756ull /* "VGreply1" */
+#define MAGIC 0x32796c7065724756ull /* "VGreply2" */
 
 struct slot {
 	_Atomic u32 state;
 	u16 type;
 	u16 len;
 	u64 tag;
-	u64 reserved;
+	s64 since_ns;
+	u64 what;
+	_Atomic u64 mark;
 	u8 data[REPLIES_BYTES];
 };
 
@@ -183,7 +186,28 @@ void replies_make(struct replies *r)
 	pthread_mutex_unlock(&r->lock);
 }
 
-int replies_begin(struct replies *r, u64 tag)
+/* The time as files are given it. */
+static s64 coarse_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	return now.tv_sec * 1000000000ll + now.tv_nsec;
+}
+
+/* Where an earlier virgod noted that @tag was begun, or -1. */
+static int find_begun(const struct replies *r, u64 tag)
+{
+	int i;
+
+	for (i = 0; r->before && i < REPLIES_SLOTS; i++)
+		if (!r->busy[i] && r->file->slots[i].tag == tag &&
+		    r->file->slots[i].state == BEGUN)
+			return i;
+	return -1;
+}
+
+int replies_begin(struct replies *r, u64 tag, u64 what)
 {
 	struct slot *s;
 	int place = -1;
@@ -192,6 +216,11 @@ int replies_begin(struct replies *r, u64 tag)
 	if (!r)
 		return -1;
 	pthread_mutex_lock(&r->lock);
+	if (r->file && (place = find_begun(r, tag)) >= 0) {
+		r->busy[place] = true;
+		pthread_mutex_unlock(&r->lock);
+		return place;
+	}
 	for (i = 0; i < REPLIES_SLOTS && place < 0 && r->file; i++) {
 		u32 at = (r->next + i) % REPLIES_SLOTS;
 
@@ -206,10 +235,19 @@ int replies_begin(struct replies *r, u64 tag)
 			r->file->forgotten = s->tag;
 		s->state = FREE;
 		s->tag = tag;
+		s->since_ns = coarse_ns();
+		s->what = what;
+		s->mark = 0;
 		s->state = BEGUN;
 	}
 	pthread_mutex_unlock(&r->lock);
 	return place;
+}
+
+void replies_mark(struct replies *r, int place, u64 mark)
+{
+	if (place >= 0)
+		r->file->slots[place].mark = mark;
 }
 
 void replies_end(struct replies *r, int place, u16 type, const void *data,
@@ -233,7 +271,8 @@ void replies_end(struct replies *r, int place, u16 type, const void *data,
 }
 
 enum replies_fate replies_fate_of(const struct replies *r, u64 tag, u16 *type,
-				  u8 *data, u32 *len)
+				  u8 *data, u32 *len,
+				  struct replies_begun *begun)
 {
 	const struct slot *s;
 	u32 i;
@@ -244,6 +283,7 @@ enum replies_fate replies_fate_of(const struct replies *r, u64 tag, u16 *type,
 		s = &r->before->slots[i];
 		if (s->state == FREE || s->tag != tag)
 			continue;
+		*begun = (struct replies_begun){ s->since_ns, s->what, s->mark };
 		if (s->state != DONE || s->len > REPLIES_BYTES)
 			return REPLIES_BEGUN;
 		*type = s->type;
@@ -286,4 +326,85 @@ void replies_sweep(const char *state, bool (*lives)(void *arg, const u8 id[16]),
 			unlinkat(dirfd(d), e->d_name, 0);
 	if (d)
 		closedir(d);
+}
+
+struct past {
+	u8 id[16];
+	u64 what;
+};
+
+struct replies_past {
+	size_t count;
+	struct past list[];
+};
+
+/* Adds what @f says; takes over @p and gives what there is then. */
+static struct replies_past *add_begun(struct replies_past *p,
+				      const struct file *f)
+{
+	u32 i;
+
+	for (i = 0; i < REPLIES_SLOTS; i++) {
+		const struct slot *s = &f->slots[i];
+		size_t n = p ? p->count : 0;
+		struct replies_past *q;
+
+		if (s->state != BEGUN || !s->what)
+			continue;
+		q = realloc(p, sizeof(*p) + (n + 1) * sizeof(p->list[0]));
+		if (!q)
+			return p;
+		p = q;
+		memcpy(p->list[n].id, f->id, sizeof(f->id));
+		p->list[n].what = s->what;
+		p->count = n + 1;
+	}
+	return p;
+}
+
+struct replies_past *replies_past_read(const char *state, u64 boot)
+{
+	struct file *f = malloc(sizeof(*f));
+	struct replies_past *p = NULL;
+	char path[4096];
+	struct dirent *e;
+	u8 id[16];
+	DIR *d = NULL;
+	int fd;
+
+	if (f && snprintf(path, sizeof(path), "%s/replies", state) <
+			 (int)sizeof(path))
+		d = opendir(path);
+	while (d && (e = readdir(d))) {
+		if (!parse_id(e->d_name, id))
+			continue;
+		fd = openat(dirfd(d), e->d_name,
+			    O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		if (fd < 0)
+			continue;
+		if (read(fd, f, sizeof(*f)) == sizeof(*f) &&
+		    f->magic == MAGIC && f->boot == boot)
+			p = add_begun(p, f);
+		close(fd);
+	}
+	if (d)
+		closedir(d);
+	free(f);
+	return p;
+}
+
+bool replies_past_other(const struct replies_past *p, const u8 id[16], u64 what)
+{
+	size_t i;
+
+	for (i = 0; what && p && i < p->count; i++)
+		if (p->list[i].what == what &&
+		    memcmp(p->list[i].id, id, sizeof(p->list[i].id)))
+			return true;
+	return false;
+}
+
+void replies_past_free(struct replies_past *p)
+{
+	free(p);
 }

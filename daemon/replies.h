@@ -7,7 +7,8 @@
  *
  *	is not there:	it was never begun, and is done now
  *	is done:	gets the answer it had
- *	was begun only:	virgod died in the middle of it; nobody knows
+ *	was begun only:	virgod died in the middle of it; op_again.c finds out
+ *			whether it was done
  *
  * The file counts for one boot of the machine, as what the kernel had not
  * written is gone with it. Its size is fixed; the oldest answers make room, and
@@ -20,7 +21,7 @@
 
 enum {
 	REPLIES_SLOTS = 256, /* more than a session may have in flight */
-	REPLIES_BYTES = 488, /* longest answer; those of names are shorter */
+	REPLIES_BYTES = 472, /* longest answer; those of names are shorter */
 };
 
 struct replies;
@@ -28,8 +29,15 @@ struct replies;
 enum replies_fate {
 	REPLIES_NEVER, /* not begun */
 	REPLIES_DONE,
-	REPLIES_BEGUN, /* and nobody knows how far it came */
+	REPLIES_BEGUN,
 	REPLIES_FORGOTTEN, /* it may have been begun, long ago */
+};
+
+/* What was noted of an operation that was begun. */
+struct replies_begun {
+	s64 since_ns; /* of the clock that files' times are from */
+	u64 what; /* tells what it is about from others, in all sessions; or 0 */
+	u64 mark; /* replies_mark(); 0: it did not come so far */
 };
 
 /* For the client's session @id of @node; @boot tells boots of the machine apart.
@@ -46,17 +54,30 @@ bool replies_found(const struct replies *r);
  * session that has one and noted nothing in it was asked nothing.
  */
 void replies_make(struct replies *r);
-/* Notes that operation @tag begins; its place, or -1 when that cannot be noted. */
-int replies_begin(struct replies *r, u64 tag);
+/* Notes that operation @tag begins; its place, or -1 when that cannot be noted. What
+ * an earlier virgod had noted of it stays as it was.
+ */
+int replies_begin(struct replies *r, u64 tag, u64 what);
+/* Notes what it found before the system call after which it is done. */
+void replies_mark(struct replies *r, int place, u64 mark);
 /* And that it is done, with that answer. */
 void replies_end(struct replies *r, int place, u16 type, const void *data,
 		 size_t len);
 
 /* What the earlier virgod knew of @tag. When it is done, @type, and @data, which
- * has room for REPLIES_BYTES, and @len.
+ * has room for REPLIES_BYTES, and @len; when it was begun only, @begun.
  */
 enum replies_fate replies_fate_of(const struct replies *r, u64 tag, u16 *type,
-				  u8 *data, u32 *len);
+				  u8 *data, u32 *len,
+				  struct replies_begun *begun);
+
+/* What all sessions had begun and not done when the last virgod of this boot ended;
+ * NULL when that was nothing.
+ */
+struct replies_past *replies_past_read(const char *state, u64 boot);
+/* Whether a session other than @id had begun @what. */
+bool replies_past_other(const struct replies_past *p, const u8 id[16], u64 what);
+void replies_past_free(struct replies_past *p);
 
 /* Removes the files of sessions for which @lives is false. */
 void replies_sweep(const char *state, bool (*lives)(void *arg, const u8 id[16]),

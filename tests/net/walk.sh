@@ -67,6 +67,15 @@ traced() {
 	! grep -q '^TracerPid:[[:space:]]0$' "/proc/$1/status"
 }
 
+# end_trace PID: ends strace.
+end_trace() {
+	kill -INT "$1" 2> /dev/null || true
+	# Told so while several threads of the process end, it waits for ever for
+	# the first one.
+	wait_until 5 net_gone "$1" || kill -KILL "$1" 2> /dev/null || true
+	wait "$1" 2> /dev/null || true
+}
+
 walk_into() {
 	local node=$1 find=$2 calls=$3 n ret tracer pid end killed=0
 
@@ -87,12 +96,7 @@ walk_into() {
 			> "$NET_DIR/walk.out" 2> "$NET_DIR/walk.err" \
 			< /dev/null || ret=$?
 		# Only once nobody traces it is it certain to go on living.
-		kill -INT "$tracer" 2> /dev/null || true
-		# Told so while several threads of the process end, strace
-		# waits for ever for the first one.
-		wait_until 5 net_gone "$tracer" ||
-			kill -KILL "$tracer" 2> /dev/null || true
-		wait "$tracer" 2> /dev/null || true
+		end_trace "$tracer"
 		end=lived
 		# What was killed a moment ago takes another to be gone.
 		if quietly wait_until 1 net_gone "$pid"; then

@@ -334,8 +334,9 @@ static void begin_and_die(const char *state, const u8 id[16])
 	int a, b;
 
 	replies_make(r);
-	a = replies_begin(r, 10);
-	b = replies_begin(r, 11);
+	a = replies_begin(r, 10, 1);
+	b = replies_begin(r, 11, 77);
+	replies_mark(r, b, 5);
 	cr_assert_neq(a, b);
 	replies_end(r, a, MSG_OK, "answer", 6);
 	replies_close(r, false); /* which writes nothing, like a kill */
@@ -344,8 +345,10 @@ static void begin_and_die(const char *state, const u8 id[16])
 Test(replies, what_was_done_is_known_after_a_kill)
 {
 	char state[] = "/tmp/virgo-replies.XXXXXX";
-	const u8 id[16] = { 1, 2, 3 };
+	const u8 id[16] = { 1, 2, 3 }, other[16] = { 4 };
 	struct replies *r;
+	struct replies_begun begun;
+	struct replies_past *past;
 	u8 data[REPLIES_BYTES];
 	char path[64];
 	u32 len;
@@ -359,24 +362,45 @@ Test(replies, what_was_done_is_known_after_a_kill)
 	begin_and_die(state, id);
 	r = replies_open(state, id, "alpha", 7);
 	cr_assert(replies_found(r));
-	cr_assert_eq(replies_fate_of(r, 10, &type, data, &len), REPLIES_DONE);
+	cr_assert_eq(replies_fate_of(r, 10, &type, data, &len,
+				     &begun), REPLIES_DONE);
 	cr_assert(type == MSG_OK && len == 6 && !memcmp(data, "answer", 6));
-	cr_assert_eq(replies_fate_of(r, 11, &type, data, &len), REPLIES_BEGUN);
-	cr_assert_eq(replies_fate_of(r, 9, &type, data, &len), REPLIES_NEVER);
+	cr_assert_eq(replies_fate_of(r, 11, &type, data, &len,
+				     &begun), REPLIES_BEGUN);
+	cr_assert_eq(replies_fate_of(r, 9, &type, data, &len,
+				     &begun), REPLIES_NEVER);
+	cr_assert(begun.what == 77 && begun.mark == 5 && begun.since_ns > 0);
+	past = replies_past_read(state, 7);
+	cr_assert(!replies_past_other(past, id, 77), "its own");
+	cr_assert(replies_past_other(past, other, 77));
+	cr_assert(!replies_past_other(past, other, 1), "done");
+	replies_past_free(past);
+	cr_assert_null(replies_past_read(state, 8), "another boot");
+	i = replies_begin(r, 11, 78);
+	replies_close(r, false);
+	r = replies_open(state, id, "alpha", 7);
+	cr_assert_eq(replies_fate_of(r, 11, &type, data, &len, &begun),
+		     REPLIES_BEGUN);
+	cr_assert(begun.what == 77 && begun.mark == 5,
+		  "killed again, what was found at first counts");
 	for (i = 0; i < REPLIES_SLOTS + 20; i++) {
-		int at = replies_begin(r, 100 + (u64)i);
+		int at = replies_begin(r, 100 + (u64)i, 0);
 
 		cr_assert_geq(at, 0);
 		replies_end(r, at, MSG_OK, NULL, 0);
 	}
-	cr_assert_eq(replies_fate_of(r, 10, &type, data, &len), REPLIES_DONE,
+	cr_assert_eq(replies_fate_of(r, 10, &type, data, &len,
+				     &begun), REPLIES_DONE,
 		     "what was found is not written over");
 	replies_close(r, false);
 	r = replies_open(state, id, "alpha", 7);
-	cr_assert_eq(replies_fate_of(r, 375, &type, data, &len), REPLIES_DONE);
-	cr_assert_eq(replies_fate_of(r, 119, &type, data, &len),
+	cr_assert_eq(replies_fate_of(r, 375, &type, data, &len,
+				     &begun), REPLIES_DONE);
+	cr_assert_eq(replies_fate_of(r, 119, &type, data, &len,
+				     &begun),
 		     REPLIES_FORGOTTEN);
-	cr_assert_eq(replies_fate_of(r, 1000, &type, data, &len), REPLIES_NEVER);
+	cr_assert_eq(replies_fate_of(r, 1000, &type, data, &len,
+				     &begun), REPLIES_NEVER);
 	replies_close(r, false);
 	r = replies_open(state, id, "alpha", 8); /* another boot */
 	cr_assert(!replies_found(r));
@@ -401,7 +425,182 @@ Test(replies, without_a_place_nothing_is_noted_and_nothing_breaks)
 	struct replies *r = replies_open("/proc/no/such", id, "alpha", 7);
 
 	replies_make(r);
-	cr_assert_eq(replies_begin(r, 1), -1);
+	cr_assert_eq(replies_begin(r, 1, 0), -1);
 	replies_end(r, -1, MSG_OK, NULL, 0);
 	replies_close(r, true);
+}
+
+#define AGAIN(b, NAME, name, m, since, marked, by_others)                      \
+	({                                                                     \
+		u8 buf_[2048];                                                 \
+		struct wcursor w_ = wcursor_of(buf_, sizeof(buf_));            \
+		struct job *j_;                                                \
+		int ret_;                                                      \
+									       \
+		msg_##name##_encode(&w_, m);                                   \
+		j_ = request(b, MSG_##NAME, buf_, wcursor_len(&w_));           \
+		j_->again = true;                                              \
+		j_->shared = by_others;                                        \
+		j_->begun = (struct replies_begun){ .since_ns = since,         \
+						    .mark = marked };          \
+		j_->started_ns = INT64_MAX;                                    \
+		ret_ = job_run(j_);                                            \
+		job_free(j_);                                                  \
+		ret_;                                                          \
+	})
+
+static struct stat stat_of(const struct bench *b, const char *name)
+{
+	char path[128];
+	struct stat st = { 0 };
+
+	snprintf(path, sizeof(path), "%s/%s", b->dir, name);
+	lstat(path, &st);
+	return st;
+}
+
+static void put(const struct bench *b, const char *name, const char *text)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", b->dir, name);
+	fd = open(path, O_WRONLY | O_CREAT | O_APPEND, 0644);
+	cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	close(fd);
+}
+
+Test(again, a_name_is_made_once)
+{
+	struct msg_file_mkdir m = { .name = span_of("d"), .mode = 0755 };
+	struct msg_file_symlink link_m = { .name = span_of("d"),
+					   .target = span_of("t") };
+	struct bench b;
+
+	bench_open(&b);
+	m.dir = link_m.dir = b.root_handle;
+	cr_assert_eq(AGAIN(&b, FILE_MKDIR, file_mkdir, &m, 1, 0, false), 0,
+		     "not done: it is now");
+	cr_assert(S_ISDIR(stat_of(&b, "d").st_mode));
+	cr_assert_eq(AGAIN(&b, FILE_MKDIR, file_mkdir, &m, 1, 0, false), 0,
+		     "done");
+	cr_assert_eq(AGAIN(&b, FILE_MKDIR, file_mkdir, &m, INT64_MAX, 0, false),
+		     -EEXIST, "it was there before");
+	cr_assert_eq(AGAIN(&b, FILE_MKDIR, file_mkdir, &m, 1, 0, true), -EIO,
+		     "another session's, perhaps");
+	cr_assert_eq(AGAIN(&b, FILE_SYMLINK, file_symlink, &link_m, 1, 0, false),
+		     -EEXIST, "it is something else");
+	bench_close(&b);
+}
+
+Test(again, a_file_is_made_once_and_open)
+{
+	struct msg_file_create m = { .name = span_of("f"),
+				     .flags = FILE_OPEN_WRITE |
+					      FILE_OPEN_TRUNCATE |
+					      FILE_OPEN_EXCLUSIVE };
+	struct bench b;
+
+	bench_open(&b);
+	m.dir = b.root_handle;
+	put(&b, "f", "kept");
+	cr_assert_eq(AGAIN(&b, FILE_CREATE, file_create, &m, 1, 0, false), 0);
+	cr_assert_eq(filesession_open_count(), 1);
+	cr_assert_eq(stat_of(&b, "f").st_size, 4, "it is not cut off again");
+	bench_close(&b);
+}
+
+Test(again, a_name_is_removed_once)
+{
+	struct msg_file_unlink m = { .name = span_of("f") };
+	struct bench b;
+	u64 ino;
+
+	bench_open(&b);
+	m.dir = b.root_handle;
+	put(&b, "f", "");
+	ino = stat_of(&b, "f").st_ino;
+	cr_assert_eq(AGAIN(&b, FILE_UNLINK, file_unlink, &m, INT64_MAX, ino,
+			   false),
+		     0, "not done: it is now");
+	cr_assert_eq(stat_of(&b, "f").st_ino, 0);
+	cr_assert_eq(AGAIN(&b, FILE_UNLINK, file_unlink, &m, 1, ino, false), 0,
+		     "done");
+	cr_assert_eq(AGAIN(&b, FILE_UNLINK, file_unlink, &m, 1, ino, true),
+		     -EIO, "or another session did");
+	cr_assert_eq(AGAIN(&b, FILE_UNLINK, file_unlink, &m, 1, 0, false),
+		     -ENOENT, "it had not looked yet");
+	put(&b, "f", "");
+	cr_assert_eq(AGAIN(&b, FILE_UNLINK, file_unlink, &m, 1,
+			   stat_of(&b, "f").st_ino, false),
+		     0, "done, and the name is another's since");
+	cr_assert_neq(stat_of(&b, "f").st_ino, 0);
+	bench_close(&b);
+}
+
+Test(again, a_rename_or_link_happens_once)
+{
+	struct msg_file_rename m = { .name = span_of("a"),
+				     .to_name = span_of("b") };
+	struct msg_file_lookup look = { .name = span_of("b") };
+	struct msg_file_link link_m = { .name = span_of("c") };
+	struct msg_file_entry entry;
+	struct bench b;
+	struct job *j;
+	u64 ino;
+
+	bench_open(&b);
+	m.dir = m.to_dir = look.dir = link_m.dir = b.root_handle;
+	put(&b, "a", "");
+	ino = stat_of(&b, "a").st_ino;
+	cr_assert_eq(AGAIN(&b, FILE_RENAME, file_rename, &m, 1, ino, false), 0);
+	cr_assert_eq(stat_of(&b, "b").st_ino, ino);
+	cr_assert_eq(AGAIN(&b, FILE_RENAME, file_rename, &m, 1, ino, false), 0,
+		     "done");
+	cr_assert_eq(AGAIN(&b, FILE_RENAME, file_rename, &m, 1, ino + 1, false),
+		     -EIO, "somebody was there");
+	j = REQUEST(&b, FILE_LOOKUP, file_lookup, &look);
+	msg_file_entry_decode(&entry, j->reply, j->reply_len);
+	link_m.handle = entry.handle;
+	cr_assert_eq(AGAIN(&b, FILE_LINK, file_link, &link_m, 1, 1, false), 0);
+	cr_assert_eq(AGAIN(&b, FILE_LINK, file_link, &link_m, 1, 1, false), 0,
+		     "done");
+	cr_assert_eq(AGAIN(&b, FILE_LINK, file_link, &link_m, 1, 2, false),
+		     -EEXIST, "it was there before");
+	cr_assert_eq(stat_of(&b, "b").st_nlink, 2);
+	job_free(j);
+	bench_close(&b);
+}
+
+Test(again, bytes_are_appended_once)
+{
+	struct msg_file_create create = { .name = span_of("f"),
+					  .flags = FILE_OPEN_WRITE |
+						   FILE_OPEN_APPEND,
+					  .mode = 0600 };
+	struct msg_file_write m = { .data = span_of("line\n") };
+	struct msg_file_created made;
+	struct bench b;
+	struct job *j;
+
+	bench_open(&b);
+	create.dir = b.root_handle;
+	put(&b, "f", "old\n");
+	j = REQUEST(&b, FILE_CREATE, file_create, &create);
+	msg_file_created_decode(&made, j->reply, j->reply_len);
+	m.file = made.file;
+	job_free(j);
+	cr_assert_eq(AGAIN(&b, FILE_WRITE, file_write, &m, 1, 4 + 1, false), 0,
+		     "not done: it is now");
+	cr_assert_eq(stat_of(&b, "f").st_size, 9);
+	cr_assert_eq(AGAIN(&b, FILE_WRITE, file_write, &m, 1, 4 + 1, false), 0,
+		     "done");
+	cr_assert_eq(stat_of(&b, "f").st_size, 9);
+	cr_assert_eq(AGAIN(&b, FILE_WRITE, file_write, &m, 1, 3 + 1, false),
+		     -EIO, "somebody else's bytes");
+	put(&b, "f", "li");
+	cr_assert_eq(AGAIN(&b, FILE_WRITE, file_write, &m, 1, 9 + 1, false), 0,
+		     "killed in the middle of it");
+	cr_assert_eq(stat_of(&b, "f").st_size, 14);
+	bench_close(&b);
 }
