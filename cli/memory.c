@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* virgo memory: lending this node's memory, taking it back, and how it stands. */
+/* virgo memory: lending this node's memory, taking it back, and how it stands;
+ * memory objects are in objects.c.
+ */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -7,6 +9,7 @@
 
 #include "ask.h"
 #include "conf.h"
+#include "objects.h"
 #include "text.h"
 
 enum { WAIT_S = 60 };
@@ -16,6 +19,9 @@ static const char help[] =
 	"       virgo memory lend off [--wait TIME]\n"
 	"       virgo memory leave [--wait TIME]\n"
 	"       virgo memory status [--json]\n"
+	"       virgo memory objects [--json]\n"
+	"       virgo memory map HANDLE [--json]\n"
+	"       virgo memory free HANDLE\n"
 	"\n"
 	"  lend     lend SIZE of this node's memory to the others, as swap or disk:\n"
 	"             --reserve SIZE  grant nothing that would leave less than this\n"
@@ -24,7 +30,10 @@ static const char help[] =
 	"           and nothing that holds data is dropped:\n"
 	"             --wait TIME     how long to wait for them, like 90s or 10m (60s)\n"
 	"  leave    the same, until virgod starts again; for a shutdown\n"
-	"  status   what is lent to whom, and what this node borrows\n";
+	"  status   what is lent to whom, and what this node borrows\n"
+	"  objects  your memory objects (virgo_malloc) that were made on this node\n"
+	"  map      where a memory object is: its extents, nodes and generations\n"
+	"  free     end a memory object\n";
 
 static const char *size_text(u64 bytes, char out[16])
 {
@@ -365,6 +374,7 @@ int verb_memory(const struct globals *g, int argc, char **argv)
 	const char *action = argc > 1 ? argv[1] : "";
 	struct wanted o;
 	bool leave = !strcmp(action, "leave");
+	int ret;
 
 	if (!strcmp(action, "--help")) {
 		fputs(help, stdout);
@@ -372,8 +382,11 @@ int verb_memory(const struct globals *g, int argc, char **argv)
 	}
 	if (!strcmp(action, "status"))
 		return status(g, argc - 1, argv + 1);
+	if (argc > 1 && objects_verb(g, argc - 1, argv + 1, &ret))
+		return ret;
 	if (!leave && strcmp(action, "lend"))
-		return verb_usage("memory", "lend, leave or status?");
+		return verb_usage("memory", "lend, leave, status, objects, map "
+				  "or free?");
 	if (parse(&o, argc - 1, argv + 1))
 		return 2;
 	if (leave && o.size)

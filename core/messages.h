@@ -15,9 +15,8 @@
  * u32 length in front), all three with a u32 length in front.
  *
  * Numbers: 1-63 control and catalog, 64-127 jobs, 128-255 files, 256-319 kernel
- * functions, cache and variables, 320-383 publish and subscribe (reserved),
- * 384-399 lent memory,
- * 400-447 borrowed memory.
+ * functions, variables, cache and memory objects, 320-383 publish and subscribe
+ * (reserved), 384-399 lent memory, 400-447 borrowed memory.
  */
 #ifndef VIRGO_CORE_MESSAGES_H
 #define VIRGO_CORE_MESSAGES_H
@@ -28,13 +27,15 @@
 #include "msg_job.h"
 #include "msg_file.h"
 #include "msg_kernel.h"
+#include "msg_malloc.h"
 #include "msg_memory.h"
 
 #define VIRGO_MESSAGES(M)                                                      \
 	CONTROL_MESSAGES(M) JOB_MESSAGES(M) FILE_MESSAGES(M) KERNEL_MESSAGES(M)       \
-	MEMORY_MESSAGES(M) BORROW_MESSAGES(M) CACHE_MESSAGES(M)
+	MEMORY_MESSAGES(M) BORROW_MESSAGES(M) CACHE_MESSAGES(M)                \
+	MALLOC_MESSAGES(M)
 #define VIRGO_RECORDS(M)                                                       \
 	CONTROL_RECORDS(M) JOB_RECORDS(M) FILE_RECORDS(M) MEMORY_RECORDS(M) \
-	BORROW_RECORDS(M)
+	BORROW_RECORDS(M) MALLOC_RECORDS(M)
 
 #endif

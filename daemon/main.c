@@ -24,6 +24,7 @@
 #include "client.h"
 #include "doctor.h"
 #include "exports.h"
+#include "extents.h"
 #include "file_relay.h"
 #include "home.h"
 #include "identity.h"
@@ -362,7 +363,7 @@ static int build(struct daemon *d, const struct options *o, struct failure *f)
 		home_start(n);
 		ret = know_load(n, f);
 	}
-	if (!ret && (!memory_new(n) || !cached_new(n) ||
+	if (!ret && (!memory_new(n) || !cached_new(n) || !extents_new(n) ||
 		     !(n->borrow = borrow_new(n)))) {
 		ret = failure_set(f, -ENOMEM, "virgod", NULL, "out of memory");
 	}
@@ -379,6 +380,7 @@ static void dismantle(struct daemon *d)
 	listeners_free(n->listeners); /* no request comes after this */
 	memory_free(n->memory);
 	cached_free(n->cached);
+	extents_stop(n->extents);
 	doctor_end(n->doctor);
 	choosing_free(n->choosing);
 	loads_free(n->loads);
@@ -392,6 +394,7 @@ static void dismantle(struct daemon *d)
 	replica_free(n->replica);
 	home_free(n->home, n);
 	peers_free(n->peers);
+	extents_free(n->extents);
 	file_relay_free(n->file_relay);
 	volume_list_free(n->volume_list);
 	audit_serve_end(n);

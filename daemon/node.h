@@ -14,6 +14,7 @@ struct announce;
 struct authority;
 struct borrow;
 struct cached;
+struct extents;
 struct file_relay;
 struct home;
 struct listeners;
@@ -50,6 +51,7 @@ struct node {
 	struct volume_list *volume_list; /* volume_list.h */
 	struct file_relay *file_relay; /* file_relay.h: files of other nodes */
 	struct cached *cached; /* cached.h: the memcached-compatible cache */
+	struct extents *extents; /* extents.h: memory objects */
 	struct audit *audit; /* audit.h */
 	struct doctor *doctor; /* doctor.h: examines nodes on request */
 	struct offload *audit_thread; /* offload.h: reads the audit log */

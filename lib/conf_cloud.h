@@ -66,6 +66,12 @@
 	K(memory, port, NUMBER, (1, 65535), "10809",                           \
 	  "TCP port where lent memory is reached, on the addresses of [node] " \
 	  "listen. Read when virgo-nbd is started.")                           \
+	K(memory, objects, SIZE, (0, 70368744177664), "64M",                   \
+	  "Memory of this node for the memory objects of users of the cloud, " \
+	  "see virgo_malloc(3); 0 for none. Taken when it is written to, and " \
+	  "never so that less than reserve stays free.")                       \
+	K(memory, objects_quota, SIZE, (0, 70368744177664), "0",               \
+	  "Most of it that one user may have; 0 for all.")                     \
 	K(cache, size, SIZE, (0, 34359738368), "0",                            \
 	  "Memory of a memcached-compatible cache that is served when virgod " \
 	  "starts, at least 1M; 0 for none. What virgo cache start takes when "\

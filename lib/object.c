@@ -17,6 +17,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct object **table;
 static int table_size;
 static char state[PATH_MAX]; /* "": as the environment says */
+static unsigned int state_changes;
 
 static _Thread_local struct failure last;
 static _Thread_local struct virgo_failure last_shown;
@@ -202,8 +203,19 @@ int virgo_set_state(const char *dir)
 				     "the path is too long");
 	pthread_mutex_lock(&lock);
 	snprintf(state, sizeof(state), "%s", dir ? dir : "");
+	state_changes++;
 	pthread_mutex_unlock(&lock);
 	return 0;
+}
+
+unsigned int api_state(void)
+{
+	unsigned int changes;
+
+	pthread_mutex_lock(&lock);
+	changes = state_changes;
+	pthread_mutex_unlock(&lock);
+	return changes;
 }
 
 int api_connect(struct client **out, struct failure *f)

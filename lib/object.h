@@ -50,6 +50,8 @@ int api_fail_with(int code, const char *object, const char *remedy,
 /* @ret, or what api_fail_with() gives for a negative one. */
 ssize_t api_result(ssize_t ret, const char *object);
 
+/* A number that every virgo_set_state() changes. */
+unsigned int api_state(void);
 /* Connects to the virgod that virgo_set_state() names. */
 int api_connect(struct client **out, struct failure *f);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * libvirgo: run programs on other nodes of the cloud and use their files, from
- * C and C++. Link with -lvirgo (pkg-config virgo). Manual: libvirgo(3).
+ * libvirgo: run programs on other nodes of the cloud, use their files and their
+ * memory, from C and C++. Link with -lvirgo (pkg-config virgo). Manual: libvirgo(3).
  *
  * Everything goes through the virgod of this machine, over its unix socket; the
  * caller is who the kernel says it is. Objects are descriptors: a job's is one
@@ -281,6 +281,63 @@ ssize_t virgo_pwrite(int fd, const void *buf, size_t len, int64_t offset);
 int64_t virgo_lseek(int fd, int64_t offset, int whence);
 int virgo_fsync(int fd);
 int virgo_ftruncate(int fd, int64_t size);
+
+/* --- memory objects --- */
+
+/* Names a memory object on every node, for the programs of its owner. Copy it,
+ * send it, keep it: it is no address and is never valid again once the object has
+ * ended.
+ */
+struct virgo_handle {
+	uint8_t bytes[16];
+};
+
+/*
+ * Makes an object of @size bytes (1 to 64 GiB), all zero, in memory of this node
+ * and, as far as that has no room, of others. It lives while this program does,
+ * and then until nobody has used it for @lease_ms (1 s to 7 days; 0: 60 s), or
+ * until virgo_free(). ENOMEM: no room; EDQUOT: too many objects.
+ */
+int virgo_malloc(uint64_t size, uint32_t lease_ms, struct virgo_handle *handle);
+
+/*
+ * Copies @len bytes at @offset of the object, and to it: all, or -1. What lies in
+ * one extent (1 MiB, from a multiple of it) is copied as one step, so others see
+ * all of a set or nothing; across extents they may see a part, and after a failure
+ * a part may have been written. ERANGE: beyond the object, then nothing was
+ * copied; ESTALE: it has ended, or the node with that part was lost; EACCES:
+ * another user's.
+ */
+ssize_t virgo_get(const struct virgo_handle *handle, void *buf, size_t len,
+		  uint64_t offset);
+ssize_t virgo_set(const struct virgo_handle *handle, const void *buf,
+		  size_t len, uint64_t offset);
+
+/* Ends it on all nodes; from then on its handle is ESTALE. */
+int virgo_free(const struct virgo_handle *handle);
+
+enum virgo_malloc_flags {
+	VIRGO_MALLOC_HELD = 1 << 0, /* the program that made it lives */
+	VIRGO_MALLOC_LOST = 1 << 1, /* a node with a part of it was lost */
+};
+struct virgo_malloc_info {
+	uint64_t size;
+	uint32_t lease_ms;
+	uint32_t flags; /* enum virgo_malloc_flags */
+	uint32_t extents;
+	uint32_t nodes; /* they are on */
+	char maker[64]; /* node that made it */
+};
+int virgo_malloc_info(const struct virgo_handle *handle,
+		      struct virgo_malloc_info *info, size_t size);
+
+/* A handle as 32 hexadecimal digits, and back. EINVAL: not a handle. */
+enum { VIRGO_HANDLE_TEXT = 33 };
+void virgo_handle_print(const struct virgo_handle *handle,
+			char text[VIRGO_HANDLE_TEXT]);
+int virgo_handle_parse(const char *text, struct virgo_handle *handle);
+
+/* --- every descriptor --- */
 
 /* Ends the descriptor, and the job unless it is detached. For a file, what was
  * written is at the server.

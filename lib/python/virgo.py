@@ -15,6 +15,10 @@
     with virgo.open("beta:/notes.txt", "w") as file:
         file.write("a file of beta's volume, without a mount\n")
 
+    with virgo.malloc(1 << 20) as memory:
+        memory.set(b"seen by my programs on every node", offset=4096)
+        print(str(memory), virgo.Memory(str(memory)).get(33, offset=4096))
+
 Whatever fails raises virgo.Error, an OSError (FileNotFoundError and so on where
 errno says so) whose text says what failed, where, and what to try. A thread that
 waits in one of these calls lets the others run.
@@ -30,8 +34,8 @@ import signal
 import subprocess
 import sys
 
-__all__ = ["Error", "Job", "Node", "Result", "attach", "call", "choose", "kill",
-           "nodes", "open", "run", "set_state", "version"]
+__all__ = ["Error", "Job", "Memory", "Node", "Result", "attach", "call", "choose",
+           "kill", "malloc", "nodes", "open", "run", "set_state", "version"]
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 
@@ -82,6 +86,16 @@ class _Node(ctypes.Structure):
                 ("version", ctypes.c_char * 32)]
 
 
+class _Handle(ctypes.Structure):
+    _fields_ = [("bytes", ctypes.c_uint8 * 16)]
+
+
+class _MallocInfo(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_uint64), ("lease_ms", ctypes.c_uint32),
+                ("flags", ctypes.c_uint32), ("extents", ctypes.c_uint32),
+                ("nodes", ctypes.c_uint32), ("maker", ctypes.c_char * 64)]
+
+
 class _Failure(ctypes.Structure):
     _fields_ = [("code", ctypes.c_int), ("object", ctypes.c_char_p),
                 ("what", ctypes.c_char_p), ("remedy", ctypes.c_char_p)]
@@ -91,6 +105,7 @@ def _load():
     lib = ctypes.CDLL("libvirgo.so.0", use_errno=True)
     text, size, big = ctypes.c_char_p, ctypes.c_size_t, ctypes.c_ssize_t
     number, any_, u64 = ctypes.c_int, ctypes.c_void_p, ctypes.c_uint64
+    handle = ctypes.POINTER(_Handle)
     table = {
         "virgo_last_failure": (ctypes.POINTER(_Failure),),
         "virgo_version": (text,),
@@ -119,6 +134,13 @@ def _load():
         "virgo_fsync": (number, number),
         "virgo_ftruncate": (number, number, ctypes.c_int64),
         "virgo_close": (number, number),
+        "virgo_malloc": (number, u64, ctypes.c_uint32, handle),
+        "virgo_get": (big, handle, any_, size, u64),
+        "virgo_set": (big, handle, any_, size, u64),
+        "virgo_free": (number, handle),
+        "virgo_malloc_info": (number, handle, ctypes.POINTER(_MallocInfo), size),
+        "virgo_handle_print": (None, handle, text),
+        "virgo_handle_parse": (number, text, handle),
     }
     for name, (result, *arguments) in table.items():
         function = getattr(lib, name)
@@ -625,3 +647,82 @@ def open(path, mode="r", buffering=-1, encoding=None, errors=None, newline=None)
     if "b" in kinds:
         return file
     return io.TextIOWrapper(file, encoding, errors, newline, buffering == 1)
+
+
+class Memory:
+    """A memory object by its handle, as str() of one gives it on any node.
+
+    Leaving a with block frees the object.
+    """
+
+    def __init__(self, handle):
+        self._handle = _Handle()
+        _call(_lib.virgo_handle_parse, _bytes(handle), self._handle)
+
+    def __str__(self):
+        text = ctypes.create_string_buffer(33)
+        _lib.virgo_handle_print(self._handle, text)
+        return text.value.decode()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.free()
+
+    def _info(self):
+        info = _MallocInfo()
+        _call(_lib.virgo_malloc_info, self._handle, info, ctypes.sizeof(info))
+        return info
+
+    def __len__(self):
+        return self._info().size
+
+    @property
+    def maker(self):
+        """The node that made it."""
+        return self._info().maker.decode()
+
+    @property
+    def lease(self):
+        """Seconds that it outlives its program and its last use."""
+        return self._info().lease_ms / 1000
+
+    @property
+    def held(self):
+        """Whether the program that made it lives."""
+        return bool(self._info().flags & 1)
+
+    @property
+    def lost(self):
+        """Whether a node with a part of it was lost."""
+        return bool(self._info().flags & 2)
+
+    def get(self, size=None, offset=0):
+        """Bytes of it; without a size all from the offset on."""
+        if size is None:
+            size = max(len(self) - offset, 0)
+        data = ctypes.create_string_buffer(size)
+        _call(_lib.virgo_get, self._handle, data, size, offset)
+        return data.raw
+
+    def set(self, data, offset=0):
+        address, length, kept = _view(data)
+        try:
+            _call(_lib.virgo_set, self._handle, address, length, offset)
+        finally:
+            del kept
+
+    def free(self):
+        _call(_lib.virgo_free, self._handle)
+
+
+def malloc(size, lease=0):
+    """Makes a memory object of size zero bytes; see virgo_malloc(3).
+
+    It lives as long as this program, then until unused for lease seconds (60).
+    """
+    memory = Memory.__new__(Memory)
+    memory._handle = _Handle()
+    _call(_lib.virgo_malloc, size, int(lease * 1000), memory._handle)
+    return memory
