@@ -6,6 +6,7 @@
  */
 #include "identity.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -70,7 +71,9 @@ static int load_tls(struct node *n, const char *dir, struct failure *f)
 	tls_identity_set_renewed(id, renewed_until, n->catalog);
 	tls_identity_put(n->identity);
 	n->identity = id;
-	n->local.node = tls_identity_node(id);
+	/* Others keep a pointer to it, and identities come and go. */
+	snprintf(n->name, sizeof(n->name), "%s", tls_identity_node(id));
+	n->local.node = n->name;
 	return 0;
 }
 

@@ -29,6 +29,7 @@ struct node {
 	const char *conf_dir; /* folder of its configuration */
 	u16 port;
 	struct tls_identity *identity; /* replaced when renewed */
+	char name[NODE_NAME_MAX + 1];
 	struct conn_local local;
 
 	struct policy *policy; /* policy.h: virgo_cloud.conf as it stands now */
