@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Generic netlink for nbd; the contract is in genl.h. Layouts are the kernel's
- * (linux/netlink.h, linux/genetlink.h, linux/nbd-netlink.h), in host order;
- * attributes are padded to four bytes, and their length does not count that.
+ * Generic netlink for nbd; the contract is in genl.h. The attributes are the
+ * kernel's (linux/nbd-netlink.h).
  */
 #include "genl.h"
 
@@ -13,154 +12,83 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "netlink.h"
+
 enum {
 	ANSWER_MAX = 8192,
 	REPLY_PATIENCE_S = 5,
 };
 
-struct message {
-	u8 *data;
-	size_t used;
-};
-
-static void put(struct message *m, const void *data, size_t len)
+static void put_identifier(struct nl_message *m, const char *s)
 {
-	memcpy(m->data + m->used, data, len);
-	m->used += len;
-	while (m->used % NLA_ALIGNTO)
-		m->data[m->used++] = 0;
-}
-
-static void put_attribute(struct message *m, u16 type, const void *data,
-			  size_t len)
-{
-	struct nlattr a = { .nla_len = (u16)(NLA_HDRLEN + len),
-			    .nla_type = type };
-
-	put(m, &a, sizeof(a));
-	put(m, data, len);
-}
-
-static void put_u32_attribute(struct message *m, u16 type, u32 v)
-{
-	put_attribute(m, type, &v, sizeof(v));
-}
-
-static void put_u64_attribute(struct message *m, u16 type, u64 v)
-{
-	put_attribute(m, type, &v, sizeof(v));
-}
-
-static void put_text_attribute(struct message *m, u16 type, const char *s)
-{
-	size_t len = strnlen(s, GENL_IDENTIFIER_MAX);
 	char text[GENL_IDENTIFIER_MAX + 1];
 
-	memcpy(text, s, len);
-	text[len] = '\0';
-	put_attribute(m, type, text, len + 1);
+	snprintf(text, sizeof(text), "%s", s);
+	nl_put_text(m, NBD_ATTR_BACKEND_IDENTIFIER, text);
 }
 
-/* Where the nest begins, for nest_end(). */
-static size_t nest_begin(struct message *m, u16 type)
+static struct nl_message begin(u8 *out, u16 family, u32 sequence, u8 command)
 {
-	size_t at = m->used;
-
-	put_attribute(m, type | NLA_F_NESTED, NULL, 0);
-	return at;
-}
-
-static void nest_end(struct message *m, size_t at)
-{
-	u16 len = (u16)(m->used - at);
-
-	memcpy(m->data + at, &len, sizeof(len));
-}
-
-static struct message begin(u8 *out, u16 type, u16 flags, u32 sequence,
-			    u8 command, u8 version)
-{
-	struct nlmsghdr h = { .nlmsg_type = type,
-			      .nlmsg_flags = (u16)(NLM_F_REQUEST | flags),
-			      .nlmsg_seq = sequence };
-	struct genlmsghdr g = { .cmd = command, .version = version };
-	struct message m = { .data = out };
-
-	put(&m, &h, sizeof(h));
-	put(&m, &g, sizeof(g));
-	return m;
-}
-
-static size_t end(struct message *m)
-{
-	u32 len = (u32)m->used;
-
-	memcpy(m->data, &len, sizeof(len));
-	return m->used;
+	return nl_begin(out, GENL_MESSAGE_MAX, family, NLM_F_ACK, sequence,
+			command, NBD_GENL_VERSION);
 }
 
 size_t genl_family_encode(u8 *out, u32 sequence)
 {
-	struct message m = begin(out, GENL_ID_CTRL, NLM_F_ACK, sequence,
-				 CTRL_CMD_GETFAMILY, 1);
-
-	put_text_attribute(&m, CTRL_ATTR_FAMILY_NAME, NBD_GENL_FAMILY_NAME);
-	return end(&m);
+	return nl_family_encode(out, GENL_MESSAGE_MAX, sequence,
+				NBD_GENL_FAMILY_NAME);
 }
 
-static void put_sockets(struct message *m, const int *sockets, u32 count)
+static void put_sockets(struct nl_message *m, const int *sockets, u32 count)
 {
-	size_t all = nest_begin(m, NBD_ATTR_SOCKETS);
+	size_t all = nl_nest_begin(m, NBD_ATTR_SOCKETS);
 	u32 i;
 
 	for (i = 0; i < count && i < GENL_SOCKETS_MAX; i++) {
-		size_t one = nest_begin(m, NBD_SOCK_ITEM);
+		size_t one = nl_nest_begin(m, NBD_SOCK_ITEM);
 
-		put_u32_attribute(m, NBD_SOCK_FD, (u32)sockets[i]);
-		nest_end(m, one);
+		nl_put_u32(m, NBD_SOCK_FD, (u32)sockets[i]);
+		nl_nest_end(m, one);
 	}
-	nest_end(m, all);
+	nl_nest_end(m, all);
 }
 
 size_t genl_connect_encode(u8 *out, u16 family, u32 sequence,
 			   const struct genl_device *d)
 {
-	struct message m = begin(out, family, NLM_F_ACK, sequence,
-				 NBD_CMD_CONNECT, NBD_GENL_VERSION);
+	struct nl_message m = begin(out, family, sequence, NBD_CMD_CONNECT);
 
 	if (d->index >= 0)
-		put_u32_attribute(&m, NBD_ATTR_INDEX, (u32)d->index);
-	put_u64_attribute(&m, NBD_ATTR_SIZE_BYTES, d->size_bytes);
-	put_u64_attribute(&m, NBD_ATTR_BLOCK_SIZE_BYTES, d->block_bytes);
-	put_u64_attribute(&m, NBD_ATTR_SERVER_FLAGS, d->server_flags);
-	put_u64_attribute(&m, NBD_ATTR_TIMEOUT, d->timeout_s);
-	put_u64_attribute(&m, NBD_ATTR_DEAD_CONN_TIMEOUT, d->patience_s);
-	put_text_attribute(&m, NBD_ATTR_BACKEND_IDENTIFIER, d->identifier);
+		nl_put_u32(&m, NBD_ATTR_INDEX, (u32)d->index);
+	nl_put_u64(&m, NBD_ATTR_SIZE_BYTES, d->size_bytes);
+	nl_put_u64(&m, NBD_ATTR_BLOCK_SIZE_BYTES, d->block_bytes);
+	nl_put_u64(&m, NBD_ATTR_SERVER_FLAGS, d->server_flags);
+	nl_put_u64(&m, NBD_ATTR_TIMEOUT, d->timeout_s);
+	nl_put_u64(&m, NBD_ATTR_DEAD_CONN_TIMEOUT, d->patience_s);
+	put_identifier(&m, d->identifier);
 	put_sockets(&m, d->sockets, d->count);
-	return end(&m);
+	return nl_end(&m);
 }
 
 size_t genl_reconfigure_encode(u8 *out, u16 family, u32 sequence, int index,
 			       const char *identifier, const int *sockets,
 			       u32 count)
 {
-	struct message m = begin(out, family, NLM_F_ACK, sequence,
-				 NBD_CMD_RECONFIGURE, NBD_GENL_VERSION);
+	struct nl_message m = begin(out, family, sequence, NBD_CMD_RECONFIGURE);
 
-	put_u32_attribute(&m, NBD_ATTR_INDEX, (u32)index);
-	put_text_attribute(&m, NBD_ATTR_BACKEND_IDENTIFIER, identifier);
+	nl_put_u32(&m, NBD_ATTR_INDEX, (u32)index);
+	put_identifier(&m, identifier);
 	put_sockets(&m, sockets, count);
-	return end(&m);
+	return nl_end(&m);
 }
 
 static size_t encode_index(u8 *out, u16 family, u32 sequence, u8 command,
 			   int index)
 {
-	struct message m = begin(out, family, NLM_F_ACK, sequence, command,
-				 NBD_GENL_VERSION);
+	struct nl_message m = begin(out, family, sequence, command);
 
-	put_u32_attribute(&m, NBD_ATTR_INDEX, (u32)index);
-	return end(&m);
+	nl_put_u32(&m, NBD_ATTR_INDEX, (u32)index);
+	return nl_end(&m);
 }
 
 size_t genl_disconnect_encode(u8 *out, u16 family, u32 sequence, int index)
@@ -173,108 +101,31 @@ size_t genl_status_encode(u8 *out, u16 family, u32 sequence, int index)
 	return encode_index(out, family, sequence, NBD_CMD_STATUS, index);
 }
 
-/* Bytes of a message that are not read yet. */
-struct rest {
-	const u8 *at;
-	size_t left;
-};
-
-/* The next attribute of @r: its type, or -1 at the end or where it is broken. */
-static int next_attribute(struct rest *r, struct rest *value)
-{
-	struct nlattr a;
-	size_t whole;
-
-	if (r->left < sizeof(a))
-		return -1;
-	memcpy(&a, r->at, sizeof(a));
-	if (a.nla_len < sizeof(a) || a.nla_len > r->left)
-		return -1;
-	value->at = r->at + sizeof(a);
-	value->left = a.nla_len - sizeof(a);
-	whole = NLA_ALIGN(a.nla_len);
-	if (whole > r->left)
-		whole = r->left;
-	r->at += whole;
-	r->left -= whole;
-	return a.nla_type & NLA_TYPE_MASK;
-}
-
-static u32 value_u32(const struct rest *value)
-{
-	u32 v = 0;
-
-	memcpy(&v, value->at, value->left < sizeof(v) ? value->left :
-							sizeof(v));
-	return v;
-}
-
-static bool value_is(const struct rest *value, const char *text)
-{
-	return value->left == strlen(text) + 1 &&
-	       !memcmp(value->at, text, value->left);
-}
-
-static void decode_groups(struct rest groups, struct genl_answer *a)
-{
-	struct rest one;
-	struct rest value;
-
-	while (next_attribute(&groups, &one) >= 0) {
-		bool ours = false;
-		u32 id = 0;
-		int type;
-
-		while ((type = next_attribute(&one, &value)) >= 0) {
-			if (type == CTRL_ATTR_MCAST_GRP_ID)
-				id = value_u32(&value);
-			else if (type == CTRL_ATTR_MCAST_GRP_NAME)
-				ours = value_is(&value,
-						NBD_GENL_MCAST_GROUP_NAME);
-		}
-		if (ours)
-			a->group = id;
-	}
-}
-
-static void decode_family(struct rest r, struct genl_answer *a)
-{
-	struct rest value;
-	int type;
-
-	while ((type = next_attribute(&r, &value)) >= 0) {
-		if (type == CTRL_ATTR_FAMILY_ID)
-			a->family = (u16)value_u32(&value);
-		else if (type == CTRL_ATTR_MCAST_GROUPS)
-			decode_groups(value, a);
-	}
-}
-
 /* NBD_ATTR_DEVICE_LIST with one item. */
-static void decode_status(struct rest items, struct genl_answer *a)
+static void decode_status(struct nl_rest items, struct genl_answer *a)
 {
-	struct rest item;
-	struct rest value;
+	struct nl_rest item;
+	struct nl_rest value;
 	int type;
 
-	while (next_attribute(&items, &item) >= 0) {
-		while ((type = next_attribute(&item, &value)) >= 0) {
+	while (nl_next(&items, &item) >= 0) {
+		while ((type = nl_next(&item, &value)) >= 0) {
 			if (type == NBD_DEVICE_INDEX)
-				a->index = (int)value_u32(&value);
+				a->index = (int)nl_u32(&value);
 			else if (type == NBD_DEVICE_CONNECTED && value.left)
 				a->connected = value.at[0] != 0;
 		}
 	}
 }
 
-static void decode_nbd(struct rest r, struct genl_answer *a)
+static void decode_nbd(struct nl_rest r, struct genl_answer *a)
 {
-	struct rest value;
+	struct nl_rest value;
 	int type;
 
-	while ((type = next_attribute(&r, &value)) >= 0) {
+	while ((type = nl_next(&r, &value)) >= 0) {
 		if (type == NBD_ATTR_INDEX)
-			a->index = (int)value_u32(&value);
+			a->index = (int)nl_u32(&value);
 		else if (type == NBD_ATTR_DEVICE_LIST)
 			decode_status(value, a);
 	}
@@ -283,42 +134,28 @@ static void decode_nbd(struct rest r, struct genl_answer *a)
 int genl_decode(const void *data, size_t len, u16 family,
 		struct genl_answer *a)
 {
-	struct nlmsghdr h;
-	struct genlmsghdr g;
-	struct rest r;
+	struct nl_family described;
+	struct nl_header h;
+	int took = nl_decode(data, len, &h);
 
 	*a = (struct genl_answer){ .command = -1, .index = -1,
 				   .connected = -1 };
-	if (len < sizeof(h))
-		return -EBADMSG;
-	memcpy(&h, data, sizeof(h));
-	if (h.nlmsg_len < sizeof(h) || h.nlmsg_len > len)
-		return -EBADMSG;
-	a->sequence = h.nlmsg_seq;
-	r.at = (const u8 *)data + sizeof(h);
-	r.left = h.nlmsg_len - sizeof(h);
-	len = NLMSG_ALIGN(h.nlmsg_len) < len ? NLMSG_ALIGN(h.nlmsg_len) : len;
-	if (h.nlmsg_type == NLMSG_ERROR) {
-		if (r.left < sizeof(a->error))
-			return -EBADMSG;
-		memcpy(&a->error, r.at, sizeof(a->error));
+	if (took < 0)
+		return took;
+	a->sequence = h.sequence;
+	if (h.type == NLMSG_ERROR) {
+		a->error = h.error;
 		a->ended = true;
-		return (int)len;
+	} else if (h.type == GENL_ID_CTRL) {
+		nl_family_decode(h.attributes, NBD_GENL_FAMILY_NAME,
+				 NBD_GENL_MCAST_GROUP_NAME, &described);
+		a->family = described.id;
+		a->group = described.group;
+	} else if (h.type == family) {
+		a->command = h.command;
+		decode_nbd(h.attributes, a);
 	}
-	if (h.nlmsg_type != GENL_ID_CTRL && h.nlmsg_type != family)
-		return (int)len;
-	if (r.left < sizeof(g))
-		return -EBADMSG;
-	memcpy(&g, r.at, sizeof(g));
-	r.at += sizeof(g);
-	r.left -= sizeof(g);
-	if (h.nlmsg_type == GENL_ID_CTRL) {
-		decode_family(r, a);
-	} else {
-		a->command = g.cmd;
-		decode_nbd(r, a);
-	}
-	return (int)len;
+	return took;
 }
 
 /* Reads answers until the one that ends @sequence; what they said into @out. */
@@ -364,22 +201,6 @@ static int request(struct genl *g, const u8 *data, size_t len,
 	return n < 0 ? -errno : await(g, g->sequence, out);
 }
 
-static int open_socket(int flags)
-{
-	struct sockaddr_nl sa = { .nl_family = AF_NETLINK };
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | flags,
-			NETLINK_GENERIC);
-
-	if (fd >= 0 && bind(fd, (struct sockaddr *)&sa, sizeof(sa))) {
-		int err = errno;
-
-		close(fd);
-		errno = err;
-		fd = -1;
-	}
-	return fd < 0 ? -errno : fd;
-}
-
 int genl_open(struct genl *g, struct failure *f)
 {
 	struct timeval patience = { .tv_sec = REPLY_PATIENCE_S };
@@ -387,8 +208,8 @@ int genl_open(struct genl *g, struct failure *f)
 	struct genl_answer a;
 	int ret;
 
-	*g = (struct genl){ .fd = open_socket(0),
-			    .events = open_socket(SOCK_NONBLOCK) };
+	*g = (struct genl){ .fd = nl_open(0),
+			    .events = nl_open(SOCK_NONBLOCK) };
 	ret = g->fd < 0 ? g->fd : g->events;
 	if (ret >= 0)
 		setsockopt(g->fd, SOL_SOCKET, SO_RCVTIMEO, &patience,
@@ -398,9 +219,8 @@ int genl_open(struct genl *g, struct failure *f)
 			      genl_family_encode(message, ++g->sequence), &a);
 	if (!ret && (!a.family || !a.group))
 		ret = -ENOENT;
-	if (!ret && setsockopt(g->events, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP,
-			       &a.group, sizeof(a.group)))
-		ret = -errno;
+	if (!ret)
+		ret = nl_join(g->events, a.group);
 	if (ret) {
 		genl_close(g);
 		return failure_set(f, ret, "nbd", ret == -ENOENT ?
