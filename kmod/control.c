@@ -13,6 +13,7 @@
 #include "compat.h"
 #include "instance.h"
 #include "vars.h"
+#include "want.h"
 
 static struct genl_family family;
 
@@ -279,6 +280,16 @@ static int name_node(struct sk_buff *skb, struct genl_info *info)
 	return node ? fn_set_self(info->user_ptr[0], nla_data(node)) : -EINVAL;
 }
 
+static int peer_failed(struct sk_buff *skb, struct genl_info *info)
+{
+	struct nlattr *node = info->attrs[VIRGO_A_NODE];
+
+	if (!node)
+		return -EINVAL;
+	want_failed(info->user_ptr[0], nla_data(node));
+	return 0;
+}
+
 static int cache_start(struct sk_buff *skb, struct genl_info *info)
 {
 	struct nlattr **a = info->attrs;
@@ -403,12 +414,19 @@ static const struct genl_ops operations[] = {
 		.flags = GENL_ADMIN_PERM,
 		.doit = name_node,
 	},
+	{
+		.cmd = VIRGO_CMD_PEER_FAILED,
+		.flags = GENL_ADMIN_PERM,
+		.doit = peer_failed,
+	},
 };
 
-enum { GROUP_VARS };
+enum { GROUP_VARS, GROUP_PEERS };
 
 static const struct genl_multicast_group groups[] = {
 	[GROUP_VARS] = { .name = VIRGO_GENL_GROUP_VARS },
+	[GROUP_PEERS] = { .name = VIRGO_GENL_GROUP_PEERS,
+			  .flags = GENL_MCAST_CAP_NET_ADMIN },
 };
 
 static struct genl_family family __ro_after_init = {
@@ -441,6 +459,26 @@ void control_tell_var(struct net *net, const struct var *v)
 		return;
 	}
 	genlmsg_multicast_netns(&family, net, skb, 0, GROUP_VARS, GFP_KERNEL);
+}
+
+bool control_tell_wanted(struct net *net, const char *node)
+{
+	struct sk_buff *skb;
+	void *head;
+
+	if (!genl_has_listeners(&family, net, GROUP_PEERS))
+		return false;
+	skb = genlmsg_new(NLMSG_GOODSIZE, GFP_KERNEL);
+	if (!skb)
+		return false;
+	head = genlmsg_put(skb, 0, 0, &family, 0, VIRGO_CMD_PEER_WANTED);
+	if (!head || nla_put_string(skb, VIRGO_A_NODE, node)) {
+		nlmsg_free(skb);
+		return false;
+	}
+	genlmsg_end(skb, head);
+	return !genlmsg_multicast_netns(&family, net, skb, 0, GROUP_PEERS,
+					GFP_KERNEL);
 }
 
 int control_init(void)

@@ -3,6 +3,8 @@
 #ifndef VIRGO_KMOD_CONTROL_H
 #define VIRGO_KMOD_CONTROL_H
 
+#include <linux/types.h>
+
 struct net;
 struct var;
 
@@ -11,5 +13,9 @@ void control_exit(void);
 
 /* Tells programs in @net that @v was set. May sleep. */
 void control_tell_var(struct net *net, const struct var *v);
+/* Tells those programs in @net that make connections that one to @node is
+ * wanted. Whether there are any. May sleep.
+ */
+bool control_tell_wanted(struct net *net, const char *node);
 
 #endif

@@ -85,6 +85,7 @@ static int __net_init namespace_begins(struct net *net)
 	vars_init(&in->vars);
 	fn_rules_init(&in->rules);
 	conns_init(&in->conns);
+	wants_init(&in->wants);
 	caches_init(&in->caches);
 	atomic_inc(&living);
 	slot->instance = in;
@@ -101,6 +102,7 @@ static void __net_exit namespace_ends(struct net *net)
 		return;
 	slot->instance = NULL;
 	WRITE_ONCE(in->dead, true);
+	want_news(in);
 	caches_end(in);
 	conns_end(&in->conns);
 	vars_stop(&in->vars);

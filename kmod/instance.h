@@ -21,6 +21,7 @@
 #include "core/var.h"
 #include "fn.h"
 #include "kcache.h"
+#include "want.h"
 
 enum limit {
 	LIMIT_CONNECTIONS,
@@ -53,6 +54,7 @@ struct instance {
 	struct vars vars;
 	struct fn_rules rules;
 	struct conns conns;
+	struct wants wants;
 	struct caches caches;
 };
 

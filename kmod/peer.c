@@ -16,6 +16,7 @@
 #include "fn.h"
 #include "instance.h"
 #include "virgo_module.h"
+#include "want.h"
 
 enum {
 	PEER_IN_MAX = VIRGO_FN_BYTES_MAX + 4096,
@@ -397,13 +398,14 @@ static const struct conn_ops peer_ops = {
 
 /* Calls. */
 
-static struct peer *peer_find(struct instance *in, const char *node)
+/* The newest: an older one may be about to be replaced by it. */
+static void *peer_find(struct instance *in, const char *node)
 {
 	struct peer *found = NULL;
 	struct conn *c;
 
 	spin_lock_bh(&in->conns.lock);
-	list_for_each_entry(c, &in->conns.list, link) {
+	list_for_each_entry_reverse(c, &in->conns.list, link) {
 		if (c->ops == &peer_ops && READ_ONCE(c->state) == CONN_OPEN &&
 		    !strcmp(peer_of(c)->node, node)) {
 			found = peer_of(c);
@@ -413,6 +415,19 @@ static struct peer *peer_find(struct instance *in, const char *node)
 	}
 	spin_unlock_bh(&in->conns.lock);
 	return found;
+}
+
+/* The time that it waits for one is taken from @ms. */
+static struct peer *peer_get(struct instance *in, const char *node, u32 *ms)
+{
+	ktime_t begin = ktime_get();
+	struct peer *p = peer_find(in, node);
+
+	if (p)
+		return p;
+	p = want_wait(in, node, *ms, peer_find);
+	*ms -= min_t(u32, *ms - 1, ktime_ms_delta(ktime_get(), begin));
+	return p;
 }
 
 static struct conn_out *call_frame(u64 tag, const struct call_request *r)
@@ -474,26 +489,27 @@ static ssize_t call_wait(struct call *call, u32 deadline_ms)
 
 ssize_t peer_call(struct instance *in, const struct call_request *r)
 {
+	struct call_request rest = *r;
 	struct call call = {
 		.result = r->result,
 		.result_size = r->result_size,
 	};
-	struct peer *p = peer_find(in, r->node);
+	struct peer *p = peer_get(in, r->node, &rest.deadline_ms);
 	struct conn_out *out;
 	ssize_t ret;
 
-	if (!p)
-		return -EHOSTDOWN;
+	if (IS_ERR(p))
+		return PTR_ERR(p);
 	init_completion(&call.done);
 	ret = call_enlist(p, &call);
 	if (ret)
 		goto put_peer;
-	out = call_frame(call.tag, r);
+	out = call_frame(call.tag, &rest);
 	ret = out ? conn_send(&p->conn, out, true) : -ENOMEM;
 	if (ret)
 		conn_out_free(out);
 	else
-		ret = call_wait(&call, r->deadline_ms);
+		ret = call_wait(&call, rest.deadline_ms);
 	call_delist(p, &call);
 
 put_peer:
@@ -599,6 +615,8 @@ int peer_adopt(struct instance *in, int fd, const char *node)
 	if (ret < 0) {
 		conn_close(&p->conn);
 		conn_put(&p->conn);
+	} else {
+		want_news(in);
 	}
 	return ret;
 

@@ -79,6 +79,10 @@ struct virgo_call {
  * short succession may be told once, the last is always told.
  */
 #define VIRGO_GENL_GROUP_VARS	"vars"
+/* VIRGO_CMD_PEER_WANTED when a call waits for a connection to a node. Needs
+ * CAP_NET_ADMIN.
+ */
+#define VIRGO_GENL_GROUP_PEERS	"peers"
 
 enum virgo_cmd {
 	VIRGO_CMD_UNSPEC,
@@ -95,6 +99,8 @@ enum virgo_cmd {
 	VIRGO_CMD_CALLER_ALLOW,	/* VIRGO_A_UID, VIRGO_A_USER */
 	VIRGO_CMD_CALLER_DENY,	/* VIRGO_A_UID; none: all */
 	VIRGO_CMD_NODE_SET,	/* VIRGO_A_NODE: what this node is called */
+	VIRGO_CMD_PEER_WANTED,	/* VIRGO_A_NODE */
+	VIRGO_CMD_PEER_FAILED,	/* VIRGO_A_NODE: nobody waits for it any longer */
 
 	__VIRGO_CMD_MAX
 };
