@@ -19,6 +19,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "handover.h"
 #include "log.h"
 
 enum {
@@ -73,6 +74,13 @@ static void link_opened(struct conn *c)
 	link_greeted(conn_arg(c));
 }
 
+static void link_secured(struct conn *c, int fd, struct tls_session *tls)
+{
+	struct link *k = conn_arg(c);
+
+	handover_take(k->all->node->handover, fd, tls);
+}
+
 static void link_frame(struct conn *c, const struct frame *f, const u8 *payload)
 {
 	struct link *k = conn_arg(c);
@@ -108,6 +116,7 @@ static void link_closed(struct conn *c, const struct failure *why)
 
 static const struct conn_ops link_ops = {
 	.on_open = link_opened,
+	.on_secured = link_secured,
 	.on_frame = link_frame,
 	.on_drained = link_drained,
 	.on_closed = link_closed,
@@ -122,6 +131,12 @@ static void drop_oldest(struct listeners *l)
 		    "too many connections that do not greet");
 	link_greeted(k); /* its slot is free from now, not when it has closed */
 	conn_close(k->conn, &f);
+}
+
+static unsigned int classes(const struct node *n)
+{
+	return 1u << TLS_CONTROL | 1u << TLS_KERNEL | 1u << TLS_JOIN |
+	       (handover_possible(n->handover) ? 1u << TLS_MODULE : 0);
 }
 
 static void link_add(struct listener *li, int fd)
@@ -140,9 +155,7 @@ static void link_add(struct listener *li, int fd)
 	k->all = l;
 	k->net = li->net;
 	k->conn = conn_accept(n->loop, fd, li->net ? n->identity : NULL,
-			      1u << TLS_CONTROL | 1u << TLS_KERNEL |
-				      1u << TLS_JOIN,
-			      &n->local, &link_ops, k);
+			      classes(n), &n->local, &link_ops, k);
 	if (!k->conn) {
 		free(k);
 		return;

@@ -26,6 +26,7 @@
 #include "exports.h"
 #include "extents.h"
 #include "file_relay.h"
+#include "handover.h"
 #include "home.h"
 #include "identity.h"
 #include "jobs.h"
@@ -342,9 +343,10 @@ static int build(struct daemon *d, const struct options *o, struct failure *f)
 	policy_serve(n);
 	audit_serve(n);
 	n->doctor = doctor_new(n);
+	n->handover = handover_new(n);
 	n->file_relay = file_relay_new(n);
 	n->volume_list = volume_list_new(n);
-	if (!n->file_relay || !n->volume_list)
+	if (!n->file_relay || !n->volume_list || !n->handover)
 		return failure_set(f, -ENOMEM, "virgod", NULL, "out of memory");
 	ret = exports_new(&n->exports, n, f);
 	if (ret)
@@ -378,6 +380,8 @@ static void dismantle(struct daemon *d)
 	status_end(n);
 	borrow_free(n->borrow);
 	listeners_free(n->listeners); /* no request comes after this */
+	handover_free(n->handover);
+	n->handover = NULL;
 	memory_free(n->memory);
 	cached_free(n->cached);
 	extents_stop(n->extents);

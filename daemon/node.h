@@ -16,6 +16,7 @@ struct borrow;
 struct cached;
 struct extents;
 struct file_relay;
+struct handover;
 struct home;
 struct listeners;
 struct renewal;
@@ -54,6 +55,7 @@ struct node {
 	struct cached *cached; /* cached.h: the memcached-compatible cache */
 	struct extents *extents; /* extents.h: memory objects */
 	struct audit *audit; /* audit.h */
+	struct handover *handover; /* handover.h: connections of virgo.ko */
 	struct doctor *doctor; /* doctor.h: examines nodes on request */
 	struct offload *audit_thread; /* offload.h: reads the audit log */
 	struct services *services; /* service.h: who answers what */

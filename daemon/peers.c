@@ -18,6 +18,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "address.h"
 #include "chunks.h"
@@ -66,6 +67,8 @@ struct peer {
 	struct post give_up;
 	bool giving_up;
 	struct timer idle;
+	peer_secured_fn *secured; /* of class TLS_MODULE, until it was called */
+	void *secured_arg;
 };
 
 struct peers {
@@ -137,13 +140,34 @@ static void fail_calls(struct peer *p, const struct failure *why)
 	}
 }
 
+static void secured(struct peer *p, int fd, struct tls_session *tls,
+		    const struct failure *why)
+{
+	peer_secured_fn *fn = p->secured;
+
+	p->secured = NULL;
+	if (fn) {
+		fn(p->secured_arg, fd, tls, why);
+	} else if (fd >= 0) {
+		close(fd);
+		tls_session_free(tls);
+	}
+}
+
+/* Nobody is connected, and nobody will be. */
+static void fail_all(struct peer *p)
+{
+	fail_calls(p, &p->why);
+	secured(p, -1, NULL, &p->why);
+}
+
 static void run_give_up(struct post *post)
 {
 	struct peer *p = (struct peer *)((char *)post - offsetof(struct peer,
 								 give_up));
 
 	p->giving_up = false;
-	fail_calls(p, &p->why);
+	fail_all(p);
 }
 
 /* Fails the waiting exchanges, but not from inside the caller. */
@@ -235,12 +259,22 @@ static void peer_closed(struct conn *c, const struct failure *why)
 		return;
 	}
 	p->state = IDLE;
-	fail_calls(p, &p->why);
+	fail_all(p);
+}
+
+/* on_closed follows: by then there is nothing that could fail. */
+static void peer_secured(struct conn *c, int fd, struct tls_session *tls)
+{
+	struct peer *p = conn_arg(c);
+
+	p->state = UP;
+	secured(p, fd, tls, NULL);
 }
 
 static const struct conn_ops peer_ops = {
 	.on_open = peer_opened,
 	.on_frame = peer_frame,
+	.on_secured = peer_secured,
 	.on_closed = peer_closed,
 };
 
@@ -508,6 +542,28 @@ u64 peers_call(struct peers *all, const char *name, enum tls_class class,
 	if (p->state == IDLE && !p->giving_up)
 		peer_start(p);
 	return tag;
+}
+
+int peers_secure(struct peers *all, const char *name, peer_secured_fn *fn,
+		 void *arg)
+{
+	struct peer *p = peer_get(all, name, TLS_MODULE);
+
+	if (!p)
+		return -ENOMEM;
+	p->secured = fn;
+	p->secured_arg = arg;
+	if (p->state == IDLE && !p->giving_up)
+		peer_start(p);
+	return 0;
+}
+
+void peers_secure_forget(struct peers *all, const char *name)
+{
+	struct peer *p = peer_find(all, name, TLS_MODULE);
+
+	if (p)
+		p->secured = NULL;
 }
 
 int peers_send(struct peers *all, u64 tag, const struct frame *f,

@@ -41,6 +41,17 @@ int peers_send(struct peers *p, u64 tag, const struct frame *f,
 size_t peers_queued(struct peers *p, u64 tag);
 /* Forgets exchange @tag: its reply function will not run again. */
 void peers_forget(struct peers *p, u64 tag);
+/*
+ * Makes a connection to node @name of class TLS_MODULE, which is not kept here:
+ * @secured gets its socket and session, which are its own then, or -1, NULL and
+ * @why. Never from inside this call; one at a time for a node. 0 or -ENOMEM.
+ */
+typedef void peer_secured_fn(void *arg, int fd, struct tls_session *tls,
+			     const struct failure *why);
+int peers_secure(struct peers *p, const char *name, peer_secured_fn *secured,
+		 void *arg);
+/* @secured will not be called any more. */
+void peers_secure_forget(struct peers *p, const char *name);
 /* A number that every connection made gets anew; 0 while @name is not connected.
  */
 u64 peers_epoch(const struct peers *p, const char *name, enum tls_class class);

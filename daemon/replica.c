@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "catalog.h"
+#include "handover.h"
 #include "listen.h"
 #include "log.h"
 #include "membership.h"
@@ -347,6 +348,7 @@ static void cut_fire(struct timer *t)
 	}
 	r->cut_number = highest;
 	listeners_cut_if(n->listeners, is_removed, &c, &why);
+	handover_cut_if(n->handover, is_removed, &c);
 }
 
 static void drop_authority_key(struct node *n)

@@ -28,6 +28,7 @@
  *	ADDRESSES (most)	struct conf_list	host or host:port
  *	USERS (most)		struct conf_list	user names, "*" or "none"
  *	NODES (most)		struct conf_list	node names, addresses or "*"
+ *	CALLERS (most)		struct conf_list	NODE, USER@NODE, "*" for either
  *	USER ()			const char *		one user name
  *
  * A section of M makes a struct conf_map named as the section.
@@ -70,6 +71,7 @@ enum conf_kind {
 	CONF_ADDRESSES,
 	CONF_USERS,
 	CONF_NODES,
+	CONF_CALLERS,
 	CONF_USER,
 };
 
@@ -176,6 +178,7 @@ const struct conf_pair *conf_map_find(const struct conf_map *m,
 #define CONF_FIELD_ADDRESSES(name) struct conf_list name;
 #define CONF_FIELD_USERS(name) struct conf_list name;
 #define CONF_FIELD_NODES(name) struct conf_list name;
+#define CONF_FIELD_CALLERS(name) struct conf_list name;
 #define CONF_FIELD_USER(name) const char *name;
 #define CONF_FIELD(section, key, KIND, limits, standard, help)                 \
 	CONF_FIELD_##KIND(section##_##key)

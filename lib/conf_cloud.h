@@ -53,6 +53,11 @@
 	K(jobs, pam, CHOICE, ("auto|yes|no"), "auto",                          \
 	  "Whether PAM's service virgo must let an account in: auto asks it "  \
 	  "if /etc/pam.d/virgo exists, yes refuses everybody if it does not.") \
+	M(functions, FUNCTION, CALLERS, (256),                                 \
+	  "Who may call this kernel function here: a node, which is its "      \
+	  "kernel and its root, or a user of a node as USER@NODE; * in place " \
+	  "of a name is all. A function without a line is called by nobody "   \
+	  "but this node's kernel and root.")                                  \
 	K(memory, lend, SIZE, (0, 70368744177664), "0",                        \
 	  "Memory of this node to lend to others, unless virgo memory lend "   \
 	  "has said otherwise; 0 for none.")                                   \

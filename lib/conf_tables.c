@@ -13,6 +13,7 @@
 #define NAME_ADDRESSES(name) name
 #define NAME_USERS(name) name
 #define NAME_NODES(name) name
+#define NAME_CALLERS(name) name
 #define NAME_USER(name) name
 
 #define RANGE(low, high) .min = (low), .max = (high)
@@ -27,6 +28,7 @@
 #define LIMITS_ADDRESSES MOST
 #define LIMITS_USERS MOST
 #define LIMITS_NODES MOST
+#define LIMITS_CALLERS MOST
 #define LIMITS_USER() .max = 1
 
 #define ROW(section_, key_, KIND, limits, standard_, help_)                    \

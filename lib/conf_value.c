@@ -11,6 +11,9 @@
 #include "conf_parts.h"
 #include "node_name.h"
 
+/* As virgo.ko has them. */
+enum { FUNCTION_NAME_MAX = 47, CALLER_NAME_MAX = 63 };
+
 struct unit {
 	const char *suffix;
 	u64 factor;
@@ -123,11 +126,42 @@ bool conf_address_valid(const char *text)
 	       address_resolve(text, VIRGO_PORT, false, &a, 1) != -EINVAL;
 }
 
+static bool function_name_valid(const char *text)
+{
+	size_t len = strlen(text);
+
+	for (const char *p = text; *p; p++)
+		if (*p <= ' ' || *p > '~')
+			return false;
+	return len && len <= FUNCTION_NAME_MAX;
+}
+
 bool conf_key_valid(const struct conf_row *row, const char *key)
 {
+	if (!strcmp(row->key, "FUNCTION"))
+		return function_name_valid(key);
 	if (!strcmp(row->key, "USER"))
 		return conf_user_name_valid(key);
 	return !strcmp(key, "*") || node_name_valid(key);
+}
+
+/* NODE or USER@NODE, with * in place of either name. A user's name may have an @
+ * in it.
+ */
+static bool caller_valid(const char *item)
+{
+	const char *at = strrchr(item, '@');
+	const char *node = at ? at + 1 : item;
+	char user[CALLER_NAME_MAX + 1];
+
+	if (strcmp(node, "*") && !node_name_valid(node))
+		return false;
+	if (!at)
+		return true;
+	if ((size_t)(at - item) >= sizeof(user))
+		return false;
+	snprintf(user, sizeof(user), "%.*s", (int)(at - item), item);
+	return !strcmp(user, "*") || conf_user_name_valid(user);
 }
 
 static bool item_valid(enum conf_kind kind, const char *item)
@@ -140,6 +174,8 @@ static bool item_valid(enum conf_kind kind, const char *item)
 		return conf_user_name_valid(item);
 	case CONF_NODES:
 		return node_name_valid(item) || conf_address_valid(item);
+	case CONF_CALLERS:
+		return caller_valid(item);
 	default:
 		return *item && !strpbrk(item, " \t");
 	}
@@ -213,7 +249,8 @@ static int parse_list(const struct conf_row *row, const char *text,
 			break;
 		text = end + 1;
 	}
-	if (!ret && l->count > 1 && conf_list_has(l, "*")) {
+	if (!ret && l->count > 1 && row->kind != CONF_CALLERS &&
+	    conf_list_has(l, "*")) {
 		snprintf(why, CONF_WHY_MAX, "* means all and must stand alone");
 		return -EINVAL;
 	}
@@ -287,6 +324,7 @@ int conf_value_parse(const struct conf_row *row, const char *text, void *field,
 	case CONF_ADDRESSES:
 	case CONF_USERS:
 	case CONF_NODES:
+	case CONF_CALLERS:
 		return parse_list(row, text, field, m, why);
 	}
 	return ok ? 0 : -EINVAL;
@@ -358,6 +396,7 @@ void conf_value_form(const struct conf_row *row, char *out, size_t size)
 		[CONF_ADDRESSES] = "ADDRESS, ...",
 		[CONF_USERS] = "USER, ... | * | none",
 		[CONF_NODES] = "NODE, ... | *",
+		[CONF_CALLERS] = "NODE | USER@NODE, ...",
 		[CONF_USER] = "USER",
 	};
 	size_t at = 0;
@@ -434,6 +473,10 @@ void conf_expect(const struct conf_row *row, char *out, size_t size)
 	case CONF_NODES:
 		snprintf(out, size, "names or addresses of nodes with commas "
 				    "between them, or * for all");
+		break;
+	case CONF_CALLERS:
+		snprintf(out, size, "nodes, or USER@NODE, with commas between "
+				    "them, * in place of any of them");
 		break;
 	case CONF_USER:
 		snprintf(out, size, "one user name");

@@ -8,7 +8,9 @@
  *	 socket is written from plain directly.
  * In:	 socket -> scratch -> tls_recv() -> in (one growing buffer) -> frames.
  *	 The scratch is shared by all connections of the thread: what one read
- *	 brought is unsealed at once, so an idle connection holds no buffer.
+ *	 brought is unsealed at once, so an idle connection holds no buffer. A
+ *	 handshake reads from the socket itself, record by record, since what
+ *	 follows its last may be for the kernel.
  *
  * A heartbeat goes out whenever nothing else was sent for CONN_PING_MS, also
  * while reading is paused; so a live peer is always heard within that time, and
@@ -227,6 +229,8 @@ static ssize_t raw_pull(void *arg, void *data, size_t len)
 	struct conn *c = arg;
 	size_t have = (size_t)(c->scratch_end - c->scratch_pos);
 
+	if (c->state == HANDSHAKE)
+		return recv(c->watch.fd, data, len, MSG_DONTWAIT);
 	if (!have) {
 		errno = EAGAIN;
 		return -1;
@@ -574,16 +578,51 @@ static void unseal(struct conn *c)
 		conn_close(c, &f);
 }
 
+/* All of it must have gone: what follows is sealed by the kernel. */
+static void give_away(struct conn *c)
+{
+	struct tls_session *tls = c->tls;
+	int fd = c->watch.fd;
+	int ret = write_out(c);
+
+	if (ret || c->raw.bytes) {
+		fail(c, ret ? ret : -EAGAIN, "it does not take the handshake");
+		return;
+	}
+	loop_unwatch(c->loop, &c->watch);
+	c->watch.fd = -1;
+	c->tls = NULL;
+	c->ops->on_secured(c, fd, tls);
+	conn_close(c, NULL);
+}
+
+/* A socket that is closed with bytes unread resets the connection, and then the
+ * peer may not get to read what was sent last.
+ */
+static void drop_input(struct conn *c)
+{
+	char bytes[SEAL_BYTES];
+
+	while (recv(c->watch.fd, bytes, sizeof(bytes), MSG_DONTWAIT) ==
+	       (ssize_t)sizeof(bytes))
+		;
+}
+
 static void shake(struct conn *c)
 {
 	struct failure f = { 0 };
 	int ret = tls_handshake(c->tls, &f);
 
+	if (ret == 0 && conn_peer(c)->class == TLS_MODULE) {
+		give_away(c);
+		return;
+	}
 	if (ret == 0) {
 		c->state = HELLO;
 		send_hello(c);
 	} else if (ret != -EAGAIN) {
 		write_out(c); /* the alert, so that the peer learns why */
+		drop_input(c);
 		conn_close(c, &f);
 		return;
 	}
@@ -594,10 +633,7 @@ static void take_sealed(struct conn *c, const u8 *data, size_t len)
 {
 	c->scratch_pos = data;
 	c->scratch_end = data + len;
-	if (c->state == HANDSHAKE)
-		shake(c);
-	if (c->state == HELLO || c->state == OPEN)
-		unseal(c);
+	unseal(c);
 	c->scratch_pos = NULL;
 	c->scratch_end = NULL;
 }
@@ -613,11 +649,37 @@ static void take_plain(struct conn *c, const u8 *data, size_t len)
 	cut_frames(c);
 }
 
+/* What recv() gave in place of bytes: an end, an error, or nothing yet. */
+static void nothing_read(struct conn *c, ssize_t n)
+{
+	if (n == 0)
+		ended(c);
+	else if (errno != EAGAIN && errno != EINTR)
+		fail(c, -errno, "the connection was lost: %s", strerror(errno));
+}
+
+/* Whether it is over, so that there may be more to read. */
+static bool shake_once(struct conn *c)
+{
+	char first;
+	ssize_t n = recv(c->watch.fd, &first, 1, MSG_DONTWAIT | MSG_PEEK);
+
+	if (n <= 0) {
+		nothing_read(c, n);
+		return false;
+	}
+	c->heard_us = loop_now_us(c->loop);
+	shake(c);
+	return c->state == HELLO;
+}
+
 /* One read from the socket; false when there is no more for now. */
 static bool read_once(struct conn *c)
 {
 	ssize_t n;
 
+	if (c->state == HANDSHAKE)
+		return shake_once(c);
 	if (!scratch)
 		scratch = malloc(SCRATCH_BYTES);
 	if (!scratch) {
@@ -625,14 +687,8 @@ static bool read_once(struct conn *c)
 		return false;
 	}
 	n = recv(c->watch.fd, scratch, SCRATCH_BYTES, MSG_DONTWAIT);
-	if (n < 0) {
-		if (errno != EAGAIN && errno != EINTR)
-			fail(c, -errno, "the connection was lost: %s",
-			     strerror(errno));
-		return false;
-	}
-	if (n == 0) {
-		ended(c);
+	if (n <= 0) {
+		nothing_read(c, n);
 		return false;
 	}
 	c->heard_us = loop_now_us(c->loop);

@@ -6,6 +6,7 @@
  * sent. Everything happens in its loop's thread.
  *
  *	CONNECTING -> HANDSHAKE -> HELLO -> OPEN -> CLOSED
+ *		          '---- on_secured() ------^
  *
  * Counted: the creator holds one reference until on_closed has run; others take
  * their own with conn_get(). Calls on a closed connection are harmless.
@@ -32,6 +33,12 @@ struct conn_ops {
 	 * CONN_HIGH. May be NULL.
 	 */
 	void (*on_drained)(struct conn *c);
+	/* In place of on_open for class TLS_MODULE: the handshake is done, and
+	 * nothing was read beyond it. The socket and @tls are the callee's now;
+	 * on_closed with code 0 follows. Not called where no such class is
+	 * dialled or accepted.
+	 */
+	void (*on_secured)(struct conn *c, int fd, struct tls_session *tls);
 	/* Last call: @why tells the reason; code 0 for an orderly end. The
 	 * creator's reference is dropped after it returns.
 	 */

@@ -32,6 +32,7 @@ enum {
 static const char *const class_names[] = {
 	[TLS_CONTROL] = "virgo/1",
 	[TLS_KERNEL] = "virgo-k/1",
+	[TLS_MODULE] = "virgo-ko/1",
 	[TLS_JOIN] = "virgo-join/1",
 };
 
@@ -619,8 +620,12 @@ int tls_to_kernel(struct tls_session *s, int fd, struct failure *f)
 	ret = program(s, fd, false);
 	if (!ret)
 		ret = program(s, fd, true);
-	return ret ? failure_set(f, ret, "kTLS", "modprobe gcm; a kernel with "
-				 "TLS 1.3 in both directions",
-				 "the kernel does not take the keys: %s",
-				 strerror(-ret)) : 0;
+	if (ret)
+		return failure_set(f, ret, "kTLS", "modprobe gcm; a kernel with "
+				   "TLS 1.3 in both directions",
+				   "the kernel does not take the keys: %s",
+				   strerror(-ret));
+	gnutls_deinit(s->tls);
+	s->tls = NULL;
+	return 0;
 }

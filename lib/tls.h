@@ -20,6 +20,7 @@ enum {
 enum tls_class { /* what the connection is for; ALPN */
 	TLS_CONTROL, /* "virgo/1": control, catalog, files */
 	TLS_KERNEL, /* "virgo-k/1": jobs, cache, functions, variables */
+	TLS_MODULE, /* "virgo-ko/1": the handshake only, then virgo.ko's */
 	TLS_JOIN, /* "virgo-join/1": no client certificate asked for */
 	TLS_FOREIGN, /* no ALPN: a server of another protocol; clients only */
 };
@@ -109,8 +110,8 @@ ssize_t tls_recv(struct tls_session *s, void *data, size_t len,
 /*
  * Gives the keys of @s to the kernel, which from then on reads and writes the
  * records of TCP socket @fd by itself (kTLS), in both directions. Only right
- * after the handshake, before anything was sent or received; @s has no further
- * use but tls_session_free(). -ENOENT: the kernel has no TLS; -EPROTO: bytes of
+ * after the handshake, before anything was sent or received; @s forgets its keys
+ * and is good for tls_session_peer() and tls_session_current() only. -ENOENT: the kernel has no TLS; -EPROTO: bytes of
  * the peer are here already, or a cipher that the kernel does not know. The peer
  * must send nothing but data from now on: no tickets, no change of keys.
  */

@@ -297,7 +297,7 @@ net_node() {
 		< /dev/null 3>&- &
 	NET_HOLDER[$node]=$!
 	NET_NUMBER[$node]=$n
-	wait_until 10 test -e "$dir/ready" ||
+	wait_until 60 test -e "$dir/ready" ||
 		fail "no namespaces for $node: $(cat "$NET_DIR/holder-$node.log")"
 	NET_SPACES+=("$(readlink "/proc/${NET_HOLDER[$node]}/ns/net")")
 	hub ip link add "v-$node" type veth peer name eth0 \
@@ -388,7 +388,7 @@ node_start() {
 
 	rm -f "$NET_DIR/$node/state/run/virgod.sock"
 	start "virgod-$node" "$node" virgod "${@:2}"
-	wait_until 10 net_ready "$node" || fail "virgod did not start on $node"
+	wait_until 60 net_ready "$node" || fail "virgod did not start on $node"
 }
 
 node_stop() {
@@ -446,6 +446,6 @@ cloud_up() {
 		node_join "$node" "$home"
 	done
 	for node; do
-		wait_for 10 net_sees "$node" "$@"
+		wait_for 60 net_sees "$node" "$@"
 	done
 }

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * virgod's link to virgo.ko, which may come and go while virgod runs; everything
+ * works without it. Heard over generic netlink: that the module is there, and
+ * which node one of its callers wants a connection to. Told: what this node is
+ * called and [functions] of virgo_cloud.conf, when the module comes and after
+ * each reload.
+ *
+ * The module is not held: it can be unloaded unless a connection was handed over.
+ */
+#ifndef VIRGO_DAEMON_MODULE_H
+#define VIRGO_DAEMON_MODULE_H
+
+#include "node.h"
+
+struct module;
+
+/* @wanted runs in the loop, with the name as the caller wrote it. NULL when
+ * memory is out.
+ */
+struct module *module_new(struct node *n,
+			  void (*wanted)(void *arg, const char *node),
+			  void *arg);
+void module_free(struct module *m);
+bool module_is_there(const struct module *m);
+/* Takes over the rules as they now are in n->policy. */
+void module_reload(struct module *m);
+/* There will be no connection to @node soon: its callers need not wait. */
+void module_refuse(struct module *m, const char *node);
+/*
+ * Hands socket @fd, encrypted by the kernel, over as a connection to @node. A
+ * descriptor that becomes readable when the connection ends and ends it when
+ * closed, or a negative errno and @f. @fd remains the caller's, to be closed.
+ */
+int module_adopt(struct module *m, int fd, const char *node,
+		 struct failure *f);
+
+#endif
