@@ -20,7 +20,7 @@ struct instance;
 enum { WANT_MS_MAX = 5000 };
 
 struct wants {
-	spinlock_t lock;
+	spinlock_t lock; /* of the list */
 	struct list_head list;
 	wait_queue_head_t news;
 };

@@ -232,8 +232,10 @@ static bool key_allowed(struct reader *r, const struct conf_row *row,
 		return true;
 	if (!conf_key_valid(row, key)) {
 		error(r, NULL, "'%s': expected %s before the =",
-		      quote(key).text, !strcmp(row->key, "USER") ?
-		      "a user's name" : "a node's name or *");
+		      quote(key).text,
+		      !strcmp(row->key, "USER") ? "a user's name" :
+		      !strcmp(row->key, "FUNCTION") ? "a function's name" :
+						      "a node's name or *");
 		return false;
 	}
 	if (map->count == PAIRS_MAX) {

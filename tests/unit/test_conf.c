@@ -66,6 +66,8 @@ Test(conf, values_of_every_kind_arrive)
 			   "* = none\n"
 			   "[idmap]\n"
 			   "ann = anna\n"
+			   "[functions]\n"
+			   "check.sum/2 = beta, ann@lan@gamma, *@*, *\n"
 			   "[jobs]\n"
 			   "system_users = root\n"
 			   "pam = no\n"
@@ -86,6 +88,10 @@ Test(conf, values_of_every_kind_arrive)
 	cr_assert_null(conf_map_find(&cloud.allow, "delta"));
 	cr_assert_str_eq(conf_map_find(&cloud.idmap, "ann")->values.items[0],
 			 "anna");
+	cr_assert_eq(conf_map_find(&cloud.functions, "check.sum/2")
+			     ->values.count, 4);
+	cr_assert(conf_list_has(&conf_map_find(&cloud.functions, "check.sum/2")
+					 ->values, "ann@lan@gamma"));
 	cr_assert(conf_list_has(&cloud.jobs_system_users, "root"));
 	cr_assert_eq(cloud.jobs_pam, CONF_PAM_NO);
 	cr_assert_eq(cloud.audit_size_bytes, 1 << 30);
@@ -160,6 +166,15 @@ ParameterizedTestParameters(conf, says_what_is_wrong)
 		  "" },
 		{ "[allow]\nBETA = ann\n", 2,
 		  "'BETA': expected a node's name or * before the =", "" },
+		{ "[functions]\ncheck sum = beta\n", 2,
+		  "'check sum': expected a function's name before the =", "" },
+		{ "[functions]\nf = BETA\n", 2, "'BETA' is none", "" },
+		{ "[functions]\nf = @beta\n", 2, "'@beta' is none", "" },
+		{ "[functions]\nf = a:b@beta\n", 2, "'a:b@beta' is none", "" },
+		{ "[functions]\nf = beta, beta\n", 2,
+		  "'beta' stands there twice", "" },
+		{ "[functions]\nf = none\ng =\n", 3, "an item of the list is "
+		  "empty", "" },
 		{ "[idmap]\n-x = ann\n", 2,
 		  "'-x': expected a user's name before the =", "" },
 		{ "[idmap]\nann = a,b\n", 2, "expected one user name", "" },

@@ -61,6 +61,7 @@ static const struct conn_ops ops = { .on_open = on_open,
 				     .on_frame = on_frame,
 				     .on_drained = on_drained,
 				     .on_closed = on_closed };
+static const struct conn_ops *ops_used = &ops;
 static const struct conn_local local = { .node = "test" };
 
 static void set_up(void)
@@ -121,11 +122,11 @@ static void tls_dial(struct end *server, struct end *client,
 	cr_assert_eq(listen(l, 1), 0);
 	cr_assert_eq(getsockname(l, (struct sockaddr *)&sa, &len), 0);
 	client->conn = conn_dial(loop, (struct sockaddr *)&sa, len, cid, class,
-				 expect, pin, &local, &ops, client);
+				 expect, pin, &local, ops_used, client);
 	cr_assert_not_null(client->conn);
 	fd = accept4(l, NULL, NULL, SOCK_NONBLOCK);
-	server->conn = conn_accept(loop, fd, sid, classes, &local, &ops,
-				   server);
+	server->conn = conn_accept(loop, fd, sid, classes, &local,
+				   ops_used, server);
 	cr_assert_not_null(server->conn);
 	close(l);
 }
@@ -164,6 +165,68 @@ Test(conn, two_nodes_greet_and_know_each_other)
 	run_until(c.frames == 1);
 	cr_assert_eq(memcmp(c.last, "hello", 5), 0);
 	close_both(&s, &c);
+	tls_identity_put(a);
+	tls_identity_put(b);
+}
+
+static int secured_fd[2]; /* of alpha, who was dialled, and of beta */
+
+/* What is sent at once behind the handshake must lie in the socket, whole. */
+static void on_secured(struct conn *c, int fd, struct tls_session *tls)
+{
+	bool server = !strcmp(tls_session_peer(tls)->node, "beta");
+
+	cr_assert_eq(tls_session_peer(tls)->class, TLS_MODULE);
+	cr_assert_eq(tls_session_current(tls, time(NULL), NULL), 0);
+	if (!server)
+		cr_assert_eq(send(fd, "beyond", 6, 0), 6);
+	secured_fd[!server] = fd;
+	tls_session_free(tls);
+}
+
+static const struct conn_ops module_ops = { .on_open = on_open,
+					    .on_secured = on_secured,
+					    .on_closed = on_closed };
+
+Test(conn, of_the_module_are_given_away_with_nothing_read_beyond_the_handshake)
+{
+	struct tls_identity *a = kit_identity(authority, "alpha", time(NULL),
+					      LIFE);
+	struct tls_identity *b = kit_identity(authority, "beta", time(NULL),
+					      LIFE);
+	struct end s = { 0 };
+	struct end c = { 0 };
+	char got[16];
+
+	ops_used = &module_ops;
+	tls_dial(&s, &c, a, b, TLS_MODULE, 1u << TLS_MODULE | 1u << TLS_CONTROL,
+		 "alpha", NULL);
+	run_until(s.closed && c.closed);
+	cr_assert_eq(s.why.code, 0);
+	cr_assert_eq(c.why.code, 0);
+	cr_assert_eq(s.opened + c.opened, 0);
+	cr_assert_eq(recv(secured_fd[0], got, sizeof(got), MSG_DONTWAIT), 6);
+	cr_assert_eq(memcmp(got, "beyond", 6), 0);
+	close(secured_fd[0]);
+	close(secured_fd[1]);
+	tls_identity_put(a);
+	tls_identity_put(b);
+}
+
+Test(conn, of_the_module_are_refused_where_it_is_not)
+{
+	struct tls_identity *a = kit_identity(authority, "alpha", time(NULL),
+					      LIFE);
+	struct tls_identity *b = kit_identity(authority, "beta", time(NULL),
+					      LIFE);
+	struct end s = { 0 };
+	struct end c = { 0 };
+
+	ops_used = &module_ops;
+	tls_dial(&s, &c, a, b, TLS_MODULE, 1u << TLS_CONTROL, "alpha", NULL);
+	run_until(s.closed && c.closed);
+	cr_assert_eq(c.why.code, -EACCES);
+	cr_assert_eq(s.opened + c.opened, 0);
 	tls_identity_put(a);
 	tls_identity_put(b);
 }
