@@ -48,17 +48,21 @@
 	M(396, MEMORY_STATUS_REPLY, memory_status_reply,                       \
 	  "answer to MEMORY_STATUS")
 
+/* Boot in QUERY and LEASE: the borrower's kernel's boot_id, so that a lender on
+ * the same machine, in a container or namespace, can refuse.
+ */
 /* OFFER: free_bytes is the most that this borrower may lease now, and why says
  * what limits it when that is 0. Addresses as a node's in the catalog, each with
  * the port of NBD; tls 0 means that plaintext is served there.
  */
-#define FIELDS_MEMORY_QUERY(R, O) R(str, purpose)
+#define FIELDS_MEMORY_QUERY(R, O) R(str, purpose) O(str, boot)
 #define FIELDS_MEMORY_OFFER(R, O)                                              \
 	R(u64, free_bytes) R(u64, pool_bytes) R(u64, lent_bytes)               \
 	R(u64, held_bytes) R(u64, reserve_bytes) R(u8, leaving)                \
 	R(str, addresses) R(u8, tls) R(str, why)
 /* A name is at most 48 letters, digits and .-_ ; purpose is "swap" or "disk". */
-#define FIELDS_MEMORY_LEASE(R, O) R(str, name) R(u64, bytes) R(str, purpose)
+#define FIELDS_MEMORY_LEASE(R, O)                                              \
+	R(str, name) R(u64, bytes) R(str, purpose) O(str, boot)
 #define FIELDS_MEMORY_LEASED(R, O)                                             \
 	R(str, name) R(u64, generation) R(u64, bytes) R(str, export)           \
 	R(str, addresses) R(u8, tls)

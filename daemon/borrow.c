@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "boot.h"
 #include "catalog.h"
 #include "lenders.h"
 #include "log.h"
@@ -287,10 +288,11 @@ static void offered(void *arg, const struct frame *f, const u8 *payload,
 static void ask(struct gathering *g, const struct member *m,
 		struct span purpose)
 {
-	const struct msg_memory_query q = { .purpose = purpose };
+	char boot[BOOT_ID_SIZE];
+	struct msg_memory_query q = { .purpose = purpose };
 	struct lender *l = &g->lenders[g->count++];
 	struct asked *a;
-	u8 buf[64];
+	u8 buf[128];
 	struct wcursor w = wcursor_of(buf, sizeof(buf));
 
 	*l = (struct lender){ .round_trip_us = m->round_trip_us };
@@ -299,6 +301,8 @@ static void ask(struct gathering *g, const struct member *m,
 		snprintf(l->why, sizeof(l->why), "%s", member_state_name(m));
 		return;
 	}
+	boot_id(boot);
+	q.boot = span_of(boot);
 	msg_memory_query_encode(&w, &q);
 	a = malloc(sizeof(*a));
 	if (a)

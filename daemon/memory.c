@@ -532,6 +532,7 @@ struct memory *memory_new(struct node *n)
 	if (!m)
 		return NULL;
 	m->node = n;
+	boot_id(m->boot);
 	m->nbd = memory_nbd_new(n, nbd_changed, m);
 	if (!m->nbd) {
 		free(m);

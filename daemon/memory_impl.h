@@ -9,6 +9,7 @@
 #define VIRGO_DAEMON_MEMORY_IMPL_H
 
 #include "authority.h"
+#include "boot.h"
 #include "memory.h"
 #include "memory_nbd.h"
 #include "service.h"
@@ -46,6 +47,7 @@ struct memory {
 	struct memory_nbd *nbd;
 	struct lease *leases; /* in no order */
 	u32 count;
+	char boot[BOOT_ID_SIZE]; /* of this machine's kernel */
 	bool known; /* virgo-nbd's table was read since it came up */
 
 	/* What root asked for. */

@@ -34,9 +34,19 @@ static const char *in_mib(u64 bytes, char out[32])
 	return out;
 }
 
-/* 0 when this node lends at all, and to this one. */
+/* Whether @boot says that the borrower's kernel is this one: then lending gives it
+ * nothing, and its swap can wait for memory that only it could free. Who does not
+ * say, as versions before this one, is believed to be elsewhere.
+ */
+static bool is_here(const struct memory *m, struct span boot)
+{
+	return m->boot[0] && span_equal(boot, span_of(m->boot)) &&
+	       !policy_conf(m->node->policy)->memory_same_machine;
+}
+
+/* 0 when this node lends at all, and to this one, which is on @boot. */
 static int may_borrow(const struct memory *m, const struct borrower *b,
-		      struct failure *f)
+		      struct span boot, struct failure *f)
 {
 	const struct conf_cloud *conf = policy_conf(m->node->policy);
 	const char *self = m->node->local.node;
@@ -44,6 +54,13 @@ static int may_borrow(const struct memory *m, const struct borrower *b,
 	if (!strcmp(b->name, self))
 		return failure_set(f, -EINVAL, "memory", "another node",
 				   "a machine does not borrow from itself");
+	if (is_here(m, boot))
+		return failure_set(f, -EINVAL, "memory",
+				   "a node on another machine; to try it out: "
+				   "[memory] same_machine of virgo_cloud.conf "
+				   "there", "%s is on the same machine as %s, "
+				   "which would borrow from itself", self,
+				   b->name);
 	if (!m->bytes)
 		return failure_set(f, -EOPNOTSUPP, "memory",
 				   "'virgo memory lend SIZE' there",
@@ -133,7 +150,7 @@ static void serve_query(struct request *r)
 	o.lent_bytes = memory_lent_bytes(m);
 	o.held_bytes = m->held_bytes;
 	o.leaving = memory_leaving(m);
-	if (!may_borrow(m, &b, &f))
+	if (!may_borrow(m, &b, q.boot, &f))
 		o.free_bytes = room_for(m, &b, &f);
 	if (!o.free_bytes)
 		o.why = span_of(f.what);
@@ -309,7 +326,7 @@ static void serve_lease(struct request *r)
 		ret = lease_again(r, l, purpose, q.bytes, &f);
 	} else {
 		if (!ret)
-			ret = may_borrow(m, &b, &f);
+			ret = may_borrow(m, &b, q.boot, &f);
 		if (!ret && room_for(m, &b, &f) < q.bytes)
 			ret = f.code;
 		if (!ret)

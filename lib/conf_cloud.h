@@ -68,6 +68,10 @@
 	  "Nodes that may borrow this node's memory; * for all of the cloud.") \
 	K(memory, quota, SIZE, (0, 70368744177664), "0",                       \
 	  "Most that one node may borrow here; 0 for all that is lent.")       \
+	K(memory, same_machine, BOOL, (), "no",                                \
+	  "Whether nodes on this very machine, in a container or a network "   \
+	  "namespace of it, may borrow. Only to try things out: a machine "    \
+	  "that swaps to its own memory gains none, and can stop for ever.")   \
 	K(memory, port, NUMBER, (1, 65535), "10809",                           \
 	  "TCP port where lent memory is reached, on the addresses of [node] " \
 	  "listen. Read when virgo-nbd is started.")                           \

@@ -305,7 +305,7 @@ int borrow_form(struct borrower *b, struct record *r, struct failure *f)
 	struct failure second;
 	int ret = 0;
 
-	record_boot(r->boot);
+	boot_id(r->boot);
 	r->md = -1;
 	r->next = 1;
 	while (!ret && r->legs < r->mirror)

@@ -223,7 +223,7 @@ static enum tended after_boot(struct borrower *b, struct record *r)
 		if (borrow_attach(b, r, &r->leg[i], &f))
 			break;
 	if (i == r->legs && r->legs) {
-		record_boot(r->boot);
+		boot_id(r->boot);
 		if (!borrow_assemble(b, r, 1, &f)) {
 			borrow_link(r);
 			return TENDED_BUSY;
@@ -253,10 +253,10 @@ static enum tended half_made(struct borrower *b, struct record *r)
 
 enum tended borrow_tend(struct borrower *b, struct record *r)
 {
-	char boot[40];
+	char boot[BOOT_ID_SIZE];
 	struct view v;
 
-	record_boot(boot);
+	boot_id(boot);
 	if (strcmp(boot, r->boot))
 		return after_boot(b, r);
 	if (!r->ready)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "address.h"
+#include "boot.h"
 #include "client.h"
 #include "protocol.h"
 
@@ -125,6 +126,7 @@ int cloud_lease(struct client *c, const struct record *r,
 		struct record_leg *l, struct failure *f)
 {
 	char name[MEMORY_NAME_MAX + 1];
+	char boot[BOOT_ID_SIZE];
 	struct msg_memory_lease m = {
 		.bytes = r->bytes, .purpose = span_of(r->swap ? "swap" : "disk"),
 	};
@@ -136,6 +138,8 @@ int cloud_lease(struct client *c, const struct record *r,
 
 	lease_name(r, l, name);
 	m.name = span_of(name);
+	boot_id(boot);
+	m.boot = span_of(boot);
 	msg_memory_lease_encode(&w, &m);
 	ret = pass(c, l->lender, MSG_MEMORY_LEASE, buf, wcursor_len(&w),
 		   MSG_MEMORY_LEASED, &reply, f);

@@ -201,11 +201,6 @@ int records_each(const char *state,
 	return ret;
 }
 
-void record_boot(char out[static 40])
-{
-	sysfile_read(out, 40, "/proc/sys/kernel/random/boot_id");
-}
-
 void record_device(const struct record *r, char *out, size_t size)
 {
 	if (r->seal)

@@ -7,6 +7,7 @@
 #ifndef VIRGO_NBD_RECORD_H
 #define VIRGO_NBD_RECORD_H
 
+#include "boot.h"
 #include "guard.h"
 #include "mirror.h"
 #include "msg_memory.h"
@@ -32,7 +33,7 @@ struct record {
 	bool ready; /* was put into use */
 	int md; /* -1: none yet */
 	char plaintext_on[16];
-	char boot[40]; /* of the kernel that has the devices */
+	char boot[BOOT_ID_SIZE]; /* of the kernel that has the devices */
 	u32 next; /* number of the next leg */
 	u32 patience_s;
 	u32 legs;
@@ -56,8 +57,6 @@ void record_remove(const char *state, const char *name);
 int records_each(const char *state,
 		 int (*each)(struct record *r, void *arg), void *arg);
 
-/* Identifies the running kernel, as struct record's boot. */
-void record_boot(char out[static 40]);
 /* What is used: /dev/mdN, or the sealed device above it. */
 void record_device(const struct record *r, char *out, size_t size);
 /* A leg as virgo-guard knows it. */

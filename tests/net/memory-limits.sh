@@ -51,6 +51,22 @@ for node in beta gamma; do
 done
 on alpha virgo memory lend 96M --reserve 1M
 wait_for 30 eval 'borrow beta query | grep -q "^free=[1-9]"'
+
+step "a borrower on the lender's own machine is refused, unless that is allowed"
+assert_match "$(borrow beta query -)" "^free=0 .*on the same machine as beta"
+assert_fails 1 borrow beta lease a $((4 * mib)) swap -
+assert_match "$(cat "$NET_DIR/last.out")" "borrow from itself.*Try: .*same_machine"
+assert_match "$(borrow beta query 00000000-0000-4000-8000-000000000000)" "^free=[1-9]"
+on alpha bash -c 'mkdir -p /etc/virgo
+	printf "[memory]\nsame_machine = yes\n" > /etc/virgo/virgo_cloud.conf
+	virgo conf reload'
+assert_match "$(borrow beta query -)" "^free=[1-9]"
+borrow beta lease a $((4 * mib)) swap -
+on alpha bash -c 'rm /etc/virgo/virgo_cloud.conf; virgo conf reload'
+# What is lent already stays so.
+borrow beta lease a $((4 * mib)) swap -
+borrow beta release a
+
 first=$(export_of "$(borrow beta lease a $((64 * mib)))")
 
 step "128 KiB, 32 MiB, unaligned, the last byte, out of range"

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Borrows memory as a node would: memory_peer.py HOST IDENTITY COMMAND...
 
-	query                   free=BYTES pool=BYTES leaving=0|1 addresses=... why=...
-	lease NAME BYTES [PURPOSE]
+	query [BOOT]            free=BYTES pool=BYTES leaving=0|1 addresses=... why=...
+	lease NAME BYTES [PURPOSE [BOOT]]
 	                        export=... generation=N bytes=N addresses=...
 	release NAME [GENERATION]
 	                        ok
 	leases                  a line a lease: NAME GENERATION BYTES PURPOSE
 	                        stays|leaving
 
+BOOT is the boot_id that the borrower says its kernel has; "-" for this machine's.
 A refusal is printed as "error: CODE WHAT. Try: REMEDY", with status 1."""
 
 import struct
@@ -54,10 +55,17 @@ def call(kind, payload=b""):
     return got[0], r
 
 
+def boot(said):
+    if said != ["-"]:
+        return text(said[0]) if said else b""
+    with open("/proc/sys/kernel/random/boot_id") as f:
+        return text(f.read().strip())
+
+
 host, identity, command, *args = sys.argv[1:]
 peer = Peer(f"{host}:8747:{identity}")
 if command == "query":
-    kind, r = call(QUERY, text("swap"))
+    kind, r = call(QUERY, text("swap") + boot(args))
     assert kind == OFFER
     free, pool, lent, held, reserve = (r.number("Q") for _ in range(5))
     leaving, addresses, tls, why = (r.number("B"), r.text(), r.number("B"),
@@ -66,7 +74,8 @@ if command == "query":
           f"why={why}")
 elif command == "lease":
     kind, r = call(LEASE, text(args[0]) + struct.pack("<Q", int(args[1])) +
-                   text(args[2] if len(args) > 2 else "swap"))
+                   text(args[2] if len(args) > 2 else "swap") +
+                   boot(args[3:]))
     assert kind == LEASED
     name, generation, size, export, addresses = (
         r.text(), r.number("Q"), r.number("Q"), r.text(), r.text())

@@ -5,7 +5,8 @@
 # is the node alpha, which has the guest's own network namespace, for the kernel's
 # nbd driver answers there only; lenders are nodes in namespaces, as in tests/net.
 # A program gets short of memory by a cgroup's limit, so that the lenders, which
-# share the guest's memory, do not. To be read after in_guest.
+# share the guest's memory, do not. Their same_machine lets them lend to alpha all
+# the same. To be read after in_guest.
 #
 # borrow_up SIZE LENDER...  a cloud of alpha and the lenders, each lending SIZE;
 #                           the first lender is the home node
@@ -53,6 +54,8 @@ net_node() {
 
 	if [ "$node" != alpha ]; then
 		net_separate "$@"
+		on "$node" bash -c 'mkdir -p /etc/virgo
+			printf "[memory]\nsame_machine = yes\n" > /etc/virgo/virgo_cloud.conf'
 		return
 	fi
 	mkdir -p "$dir"
