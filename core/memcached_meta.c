@@ -1,174 +1,16 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * The meta commands mg, ms, md, ma, mn and me with their flags. Where memcached
+ * The meta commands mg, ms, md, ma, mn and me, whose flags are read in memcached_flags.c. Where memcached
  * 1.6.18 is odd (which answers q leaves out, what T does to a number that had to
  * move), so is this: clients were written against it.
  */
-#include "memcached_impl.h"
+#include "memcached_flags.h"
 
 static const char bad_format[] = "CLIENT_ERROR bad command line format";
-static const char bad_token[] = "CLIENT_ERROR bad token in command line format";
 static const char long_opaque[] = "CLIENT_ERROR opaque token too long";
 static const char many_options[] = "CLIENT_ERROR options flags too long";
 static const char no_memory_for_new[] = "SERVER_ERROR Out of memory allocating new item";
 static const char bad_flags[] = "CLIENT_ERROR invalid or duplicate flag";
-
-struct meta {
-	const struct token *flags;
-	u32 count; /* of flags */
-	struct token key; /* decoded */
-	const char *error;
-	bool own_bump; /* answers tell of the time before this fetch */
-	bool vivify;
-	bool no_update;
-	bool value;
-	bool stale;
-	bool has_unique;
-	bool new_ttl;
-	bool key_binary;
-	u8 mode;
-	u32 expires;
-	u32 vivify_expires;
-	u32 recache;
-	u32 client_flags;
-	u64 unique;
-	u64 delta;
-	u64 initial;
-	u8 decoded[CACHE_KEY_MAX + 2];
-};
-
-static bool read_time(struct run *x, struct token rest, u32 *out,
-		      struct meta *f)
-{
-	s32 t;
-
-	if (!number_s32(rest, &t)) {
-		f->error = bad_token;
-		return false;
-	}
-	*out = mc_time_of_text(x->m, t);
-	return true;
-}
-
-static bool decode_key(struct meta *f)
-{
-	u32 len = mc_base64_decode(f->key.text, f->key.len, f->decoded);
-
-	f->key_binary = true;
-	f->key.text = f->decoded;
-	f->key.len = len;
-	if (!len)
-		f->error = "CLIENT_ERROR error decoding key";
-	return len != 0;
-}
-
-/* One flag that has a value to be read; false with f->error. */
-static bool read_flag(struct run *x, struct meta *f, struct token t)
-{
-	struct token rest = { t.text + 1, t.len - 1 };
-
-	switch (t.text[0]) {
-	case 'b':
-		return decode_key(f);
-	case 'N':
-		f->own_bump = true;
-		f->vivify = true;
-		return read_time(x, rest, &f->vivify_expires, f);
-	case 'T':
-		f->own_bump = true;
-		f->new_ttl = read_time(x, rest, &f->expires, f);
-		return f->new_ttl;
-	case 'R':
-		f->own_bump = true;
-		return read_time(x, rest, &f->recache, f);
-	case 'F':
-		return number_u32(rest, &f->client_flags);
-	case 'C':
-		f->has_unique = number_u64(rest, &f->unique);
-		if (!f->has_unique)
-			f->error = bad_token;
-		return f->has_unique;
-	case 'M':
-		if (t.len == 2)
-			f->mode = t.text[1];
-		else
-			f->error = "CLIENT_ERROR incorrect length for M token";
-		return t.len == 2;
-	case 'J':
-		if (number_u64(rest, &f->initial))
-			return true;
-		f->error = "CLIENT_ERROR invalid numeric initial value";
-		return false;
-	default: /* D */
-		if (number_u64(rest, &f->delta))
-			return true;
-		f->error = "CLIENT_ERROR invalid numeric delta value";
-		return false;
-	}
-}
-
-/* All flags are looked at, the last error counts, but that of a flag unknown or
- * given twice, which ends it.
- */
-static bool read_flags(struct run *x, struct meta *f, bool *noreply)
-{
-	u64 seen[2] = { 0, 0 };
-	bool good = true;
-	u32 i;
-
-	for (i = 0; i < f->count; i++) {
-		struct token t = f->flags[i];
-		u8 o = t.text[0];
-
-		if (o >= 127 || seen[o >> 6] & 1ULL << (o & 63)) {
-			f->error = "CLIENT_ERROR duplicate flag";
-			return false;
-		}
-		seen[o >> 6] |= 1ULL << (o & 63);
-		switch (o) {
-		case 'l':
-		case 'h':
-			f->own_bump = true;
-			break;
-		case 'O':
-		case 'P':
-		case 'L':
-		case 'k':
-		case 's':
-		case 't':
-		case 'c':
-		case 'f':
-			break;
-		case 'v':
-			f->value = true;
-			break;
-		case 'u':
-			f->no_update = true;
-			break;
-		case 'q':
-			*noreply = true;
-			break;
-		case 'I':
-			f->stale = true;
-			break;
-		case 'b':
-		case 'N':
-		case 'T':
-		case 'R':
-		case 'F':
-		case 'C':
-		case 'M':
-		case 'J':
-		case 'D':
-			good = read_flag(x, f, t) && good;
-			break;
-		default:
-			f->error = "CLIENT_ERROR invalid flag";
-			return false;
-		}
-	}
-	return good;
-}
 
 static void meta_start(struct meta *f, const struct token *t, u32 count,
 		       u32 first)
@@ -178,75 +20,6 @@ static void meta_start(struct meta *f, const struct token *t, u32 count,
 	f->key = t[1];
 	f->flags = t + first;
 	f->count = count - 1 - first;
-}
-
-/* A line being written at the end of the reply's text, where there is room. */
-static u8 *line_start(struct run *x)
-{
-	return x->r->text + x->r->used;
-}
-
-static void line_end(struct run *x, u8 *p)
-{
-	*p++ = '\r';
-	*p++ = '\n';
-	reply_text(x, (u32)(p - line_start(x)));
-}
-
-static u8 *put_flag(u8 *p, u8 flag)
-{
-	*p++ = ' ';
-	*p++ = flag;
-	return p;
-}
-
-static u8 *put_number(u8 *p, u8 flag, u64 v)
-{
-	p = put_flag(p, flag);
-	return p + number_print(v, p);
-}
-
-static u8 *put_key(u8 *p, const u8 *key, u32 len, bool binary)
-{
-	p = put_flag(p, 'k');
-	if (!binary) {
-		memcpy(p, key, len);
-		return p + len;
-	}
-	p += mc_base64_encode(key, len, p);
-	return put_flag(p, 'b');
-}
-
-/* NULL when it is too long. */
-static u8 *put_opaque(u8 *p, struct token t)
-{
-	if (t.len > MEMCACHED_OPAQUE_MAX)
-		return NULL;
-	*p++ = ' ';
-	memcpy(p, t.text, t.len);
-	return p + t.len;
-}
-
-/* O and k of an answer that has no item. NULL when O is too long. */
-static u8 *put_echo(u8 *p, const struct meta *f)
-{
-	u32 i;
-
-	for (i = 0; p && i < f->count; i++) {
-		if (f->flags[i].text[0] == 'O')
-			p = put_opaque(p, f->flags[i]);
-		else if (f->flags[i].text[0] == 'k')
-			p = put_key(p, f->key.text, f->key.len, f->key_binary);
-	}
-	return p;
-}
-
-static u8 *put_ttl(u8 *p, const struct run *x, u32 expires)
-{
-	if (expires)
-		return put_number(p, 't', expires - x->m->now);
-	memcpy(p, " t-1", 4);
-	return p + 4;
 }
 
 struct fetch {
@@ -274,21 +47,21 @@ static u8 *get_flag(struct run *x, u8 *p, const struct meta *f,
 			g->won = true;
 		return p;
 	case 's':
-		return put_number(p, 's', it->value_len);
+		return meta_put_number(p, 's', it->value_len);
 	case 't':
-		return put_ttl(p, x, it->expires);
+		return meta_put_ttl(p, x, it->expires);
 	case 'c':
-		return put_number(p, 'c', cache_unique(it));
+		return meta_put_number(p, 'c', cache_unique(it));
 	case 'f':
-		return put_number(p, 'f', cache_client_flags(it));
+		return meta_put_number(p, 'f', cache_client_flags(it));
 	case 'l':
-		return put_number(p, 'l', x->m->now - it->touched);
+		return meta_put_number(p, 'l', x->m->now - it->touched);
 	case 'h':
-		return put_number(p, 'h', it->bits & CACHE_FETCHED ? 1 : 0);
+		return meta_put_number(p, 'h', it->bits & CACHE_FETCHED ? 1 : 0);
 	case 'O':
-		return put_opaque(p, t);
+		return meta_put_opaque(p, t);
 	case 'k':
-		return put_key(p, cache_key(it), it->key_len,
+		return meta_put_key(p, cache_key(it), it->key_len,
 			       it->bits & CACHE_KEY_BINARY);
 	default:
 		return p;
@@ -299,14 +72,14 @@ static u8 *get_flag(struct run *x, u8 *p, const struct meta *f,
 static u8 *put_win(u8 *p, struct cache_item *it, struct fetch *g)
 {
 	if (it->bits & CACHE_TOKEN_SENT)
-		p = put_flag(p, 'Z');
+		p = meta_put_flag(p, 'Z');
 	if (it->bits & CACHE_STALE) {
-		p = put_flag(p, 'X');
+		p = meta_put_flag(p, 'X');
 		if (!(it->bits & CACHE_TOKEN_SENT))
 			g->won = true;
 	}
 	if (g->won) {
-		p = put_flag(p, 'W');
+		p = meta_put_flag(p, 'W');
 		it->bits |= CACHE_TOKEN_SENT;
 	}
 	return p;
@@ -316,7 +89,7 @@ static void get_hit(struct run *x, struct shard *s, const struct meta *f,
 		    struct fetch *g)
 {
 	struct cache_item *it = cache_at(s->cache, g->item);
-	u8 *p = line_start(x);
+	u8 *p = meta_line_start(x);
 	u32 i;
 
 	if (f->value) {
@@ -334,7 +107,7 @@ static void get_hit(struct run *x, struct shard *s, const struct meta *f,
 			return;
 		}
 	}
-	line_end(x, put_win(p, it, g));
+	meta_line_end(x, put_win(p, it, g));
 	if (f->new_ttl) {
 		s->s->counts.touch_cmds++;
 		s->cache->classes[it->class].commands[CACHE_TOUCHES]++;
@@ -349,17 +122,17 @@ static void get_hit(struct run *x, struct shard *s, const struct meta *f,
 
 static void get_miss(struct run *x, struct shard *s, const struct meta *f)
 {
-	u8 *p = line_start(x);
+	u8 *p = meta_line_start(x);
 
 	/* Only a T that met an item makes it a touch. */
 	s->s->counts.get_misses++;
 	s->s->counts.get_cmds++;
 	memcpy(p, "EN", 2);
-	p = put_echo(p + 2, f);
+	p = meta_put_echo(p + 2, f);
 	if (!p)
 		mc_say_error(x, long_opaque);
 	else if (!x->c->noreply)
-		line_end(x, p);
+		meta_line_end(x, p);
 }
 
 static void meta_get(struct run *x, const struct token *t, u32 count)
@@ -377,7 +150,7 @@ static void meta_get(struct run *x, const struct token *t, u32 count)
 		mc_say_error(x, "CLIENT_ERROR options flags are too long");
 		return;
 	}
-	if (!read_flags(x, &f, &x->c->noreply)) {
+	if (!meta_read_flags(x, &f, &x->c->noreply)) {
 		mc_say_error(x, f.error);
 		return;
 	}
@@ -460,7 +233,7 @@ static const char *set_begin(struct run *x, struct meta *f, u32 value_len)
 	const char *error = NULL;
 	bool echoes, fits;
 
-	if (!read_flags(x, f, &c->noreply))
+	if (!meta_read_flags(x, f, &c->noreply))
 		return f->error;
 	echoes = keep_echo(c, f);
 	if (!echoes)
@@ -524,7 +297,7 @@ void meta_stored(struct run *x, const struct shard *s, u32 item,
 	struct memcached_conn *c = x->c;
 	struct cache_item *it = cache_at(s->cache, item);
 	const u8 *e = c->echo, *end = c->echo + c->echo_len;
-	u8 *p = line_start(x);
+	u8 *p = meta_line_start(x);
 
 	if (result == STORED && c->noreply)
 		return;
@@ -539,15 +312,15 @@ void meta_stored(struct run *x, const struct shard *s, u32 item,
 			memcpy(p, e, (size_t)(next - e));
 			p += next - e;
 		} else if (e[1] == 'k') {
-			p = put_key(p, cache_key(it), it->key_len,
+			p = meta_put_key(p, cache_key(it), it->key_len,
 				    it->bits & CACHE_KEY_BINARY);
 		} else {
-			p = put_number(p, 'c', result == STORED ? c->unique :
+			p = meta_put_number(p, 'c', result == STORED ? c->unique :
 								  0);
 		}
 		e = next;
 	}
-	line_end(x, p);
+	meta_line_end(x, p);
 }
 
 /* Deletes, or marks stale; gives the code to answer. */
@@ -581,7 +354,7 @@ static const char *delete_item(struct run *x, struct shard *s,
 
 static void meta_delete(struct run *x, const struct token *t, u32 count)
 {
-	u8 *start = line_start(x), *p;
+	u8 *start = meta_line_start(x), *p;
 	const char *code;
 	struct meta f;
 	struct shard s;
@@ -591,11 +364,11 @@ static void meta_delete(struct run *x, const struct token *t, u32 count)
 		mc_say(x, f.key.len > CACHE_KEY_MAX ? bad_format : many_options);
 		return;
 	}
-	if (!read_flags(x, &f, &x->c->noreply)) {
+	if (!meta_read_flags(x, &f, &x->c->noreply)) {
 		mc_say_error(x, bad_flags);
 		return;
 	}
-	p = put_echo(start + 2, &f);
+	p = meta_put_echo(start + 2, &f);
 	if (!p) {
 		mc_say_error(x, long_opaque);
 		return;
@@ -605,7 +378,7 @@ static void meta_delete(struct run *x, const struct token *t, u32 count)
 	shard_leave(x, &s);
 	memcpy(start, code, 2);
 	if (!(x->c->noreply && code[0] == 'H'))
-		line_end(x, p);
+		meta_line_end(x, p);
 }
 
 struct counting {
@@ -626,10 +399,10 @@ static u8 *delta_flags(struct run *x, u8 *p, const struct meta *f,
 	for (i = 0; p && i < f->count; i++) {
 		switch (f->flags[i].text[0]) {
 		case 'c':
-			p = put_number(p, 'c', n->d.unique);
+			p = meta_put_number(p, 'c', n->d.unique);
 			break;
 		case 't':
-			p = put_ttl(p, x, n->expires);
+			p = meta_put_ttl(p, x, n->expires);
 			break;
 		case 'T':
 			n->expires = f->expires;
@@ -639,10 +412,10 @@ static u8 *delta_flags(struct run *x, u8 *p, const struct meta *f,
 				n->expires = f->vivify_expires;
 			break;
 		case 'O':
-			p = put_opaque(p, f->flags[i]);
+			p = meta_put_opaque(p, f->flags[i]);
 			break;
 		case 'k':
-			p = put_key(p, f->key.text, f->key.len, f->key_binary);
+			p = meta_put_key(p, f->key.text, f->key.len, f->key_binary);
 			break;
 		}
 		if (!n->d.replaced)
@@ -654,7 +427,7 @@ static u8 *delta_flags(struct run *x, u8 *p, const struct meta *f,
 static void delta_done(struct run *x, struct shard *s, const struct meta *f,
 		       struct counting *n, bool quiet)
 {
-	u8 digits[20], *p = line_start(x);
+	u8 digits[20], *p = meta_line_start(x);
 	u32 len = number_print(n->d.value, digits);
 
 	n->it = cache_at(s->cache, n->d.item);
@@ -680,7 +453,7 @@ static void delta_done(struct run *x, struct shard *s, const struct meta *f,
 		memcpy(p, digits, len);
 		p += len;
 	}
-	line_end(x, p);
+	meta_line_end(x, p);
 }
 
 static bool delta_create(struct shard *s, const struct meta *f,
@@ -705,16 +478,16 @@ static bool delta_create(struct shard *s, const struct meta *f,
 static void delta_missed(struct run *x, struct shard *s, const struct meta *f,
 			 const char *code, bool increase)
 {
-	u8 *p = line_start(x);
+	u8 *p = meta_line_start(x);
 
 	if (code[0] == 'N' && increase)
 		s->s->counts.incr_misses++;
 	else if (code[0] == 'N')
 		s->s->counts.decr_misses++;
 	memcpy(p, code, 2);
-	p = put_echo(p + 2, f);
+	p = meta_put_echo(p + 2, f);
 	if (p)
-		line_end(x, p);
+		meta_line_end(x, p);
 	else
 		mc_say_error(x, long_opaque);
 }
@@ -757,7 +530,7 @@ static void meta_delta(struct run *x, const struct token *t, u32 count)
 		mc_say(x, f.key.len > CACHE_KEY_MAX ? bad_format : many_options);
 		return;
 	}
-	if (!read_flags(x, &f, &x->c->noreply)) {
+	if (!meta_read_flags(x, &f, &x->c->noreply)) {
 		mc_say_error(x, bad_flags);
 		return;
 	}
@@ -784,7 +557,7 @@ static u8 *put_text(u8 *p, const char *s)
 
 static void describe_item(struct run *x, struct cache_item *it)
 {
-	u8 *p = put_text(line_start(x), "ME ");
+	u8 *p = put_text(meta_line_start(x), "ME ");
 	u32 bytes = nominal_bytes(it->key_len, cache_client_flags(it),
 				  it->value_len);
 
@@ -809,7 +582,7 @@ static void describe_item(struct run *x, struct cache_item *it)
 	p += number_print(nominal_class(bytes), p);
 	p = put_text(p, " size=");
 	p += number_print(bytes, p);
-	line_end(x, p);
+	meta_line_end(x, p);
 }
 
 static void meta_debug(struct run *x, const struct token *t, u32 count)
@@ -820,7 +593,7 @@ static void meta_debug(struct run *x, const struct token *t, u32 count)
 
 	meta_start(&f, t, count, 2);
 	if (count < 3 || f.key.len > CACHE_KEY_MAX ||
-	    (f.count && token_is(f.flags[0], "b") && !decode_key(&f))) {
+	    (f.count && token_is(f.flags[0], "b") && !meta_decode_key(&f))) {
 		mc_say(x, bad_format);
 		return;
 	}

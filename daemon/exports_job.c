@@ -17,10 +17,11 @@ static void tell_names(struct job *j)
 					   .id = j->ids[i] };
 		char name[IDNAME_MAX], cloud[IDNAME_MAX];
 
-		if (!filesession_tell(s, m.kind, m.id))
-			continue;
+		/* The name service was too slow: told again with the next. */
 		if (!idnames_peek(m.kind, m.id, false, name))
 			snprintf(name, sizeof(name), "#%u", m.id);
+		else if (!filesession_tell(s, m.kind, m.id))
+			continue;
 		snprintf(cloud, sizeof(cloud), "%s", name);
 		if (m.kind == FILE_ID_USER)
 			filesession_cloud_name(s, name, cloud);

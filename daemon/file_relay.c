@@ -54,6 +54,7 @@ struct link {
 	struct file_relay *relay;
 	struct conn *conn; /* a reference; NULL once closed */
 	bool naming;
+	bool named; /* in time */
 	u64 attach_tag; /* of the program's request */
 	u32 uid;
 	u32 gid;
@@ -325,8 +326,8 @@ static void find_names(struct work *w)
 	struct link *l = (struct link *)((char *)w - offsetof(struct link,
 							      work));
 
-	idnames_name(FILE_ID_USER, l->uid, l->user);
-	idnames_name(FILE_ID_GROUP, l->gid, l->group);
+	l->named = idnames_name(FILE_ID_USER, l->uid, l->user) &&
+		   idnames_name(FILE_ID_GROUP, l->gid, l->group);
 }
 
 static void names_found(struct work *w)
@@ -339,7 +340,10 @@ static void names_found(struct work *w)
 	struct frame f = { .type = MSG_FILE_ATTACH, .tag = l->attach_tag };
 
 	l->naming = false;
-	if (l->conn) {
+	if (l->conn && !l->named) {
+		fail(l, l->attach_tag, -ETIMEDOUT, "once more",
+		     "this machine's name service does not say who you are");
+	} else if (l->conn) {
 		msg_file_attach_encode(&c, &m);
 		f.length = (u32)wcursor_len(&c);
 		l->epoch = peers_epoch(l->relay->node->peers, l->target->name,

@@ -169,13 +169,17 @@ static int hold(struct job *j, struct span handle, struct descriptor **out)
 
 int job_as_asker(struct job *j)
 {
+	struct fscred *c;
+	int ret;
+
 	if (!j->user || fsuser_refused(j->user))
 		return -EPERM;
+	ret = fsuser_cred(j->user, &j->volume->rules, &c);
+	if (ret)
+		return ret;
 	fscred_put(j->cred);
-	j->cred = fsuser_cred(j->user, &j->volume->rules);
-	if (!j->cred)
-		return -ENOMEM;
-	fscred_become(j->cred);
+	j->cred = c;
+	fscred_become(c);
 	return 0;
 }
 

@@ -6,9 +6,7 @@
  */
 #include "fsuser.h"
 
-#include <grp.h>
 #include <pthread.h>
-#include <pwd.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -31,9 +29,10 @@
 #define RAW_SETGROUPS SYS_setgroups
 #endif
 
-enum { NOBODY = 65534, BUFFER = 64 << 10 };
+enum { NOBODY = 65534 };
 
 #define VALID_US (60 * 1000000ull)
+#define STALE_US (600 * 1000000ull)
 
 struct fscred {
 	atomic_int refs;
@@ -217,84 +216,92 @@ static struct fscred *by_number(const struct fsuser *u, const struct fsrules *r)
 /* The account's own groups here; the group the client asks for becomes the
  * primary one if the account is in it.
  */
-static struct fscred *by_account(const struct fsuser *u, const struct passwd *pw)
+static int by_account(const struct fsuser *u,
+		      const struct nameservice_answer *a, struct fscred **out)
 {
-	gid_t groups[FILE_GROUPS_MAX];
-	int count = FILE_GROUPS_MAX;
-	gid_t gid = pw->pw_gid;
+	gid_t gid = a->gid;
 	u32 want;
+	int ret = u->group[0] ? idnames_id(FILE_ID_GROUP, u->group, &want) :
+				-ENOENT;
 	int i;
 
-	if (getgrouplist(pw->pw_name, pw->pw_gid, groups, &count) < 0)
-		count = FILE_GROUPS_MAX;
-	if (u->group[0] && idnames_id(FILE_ID_GROUP, u->group, &want) == 0)
-		for (i = 0; i < count; i++)
-			if (groups[i] == want)
-				gid = want;
-	return cred_new(pw->pw_uid, gid, groups, count);
+	if (ret == -ETIMEDOUT)
+		return ret;
+	for (i = 0; ret == 0 && i < a->group_count; i++)
+		if (a->groups[i] == want)
+			gid = want;
+	*out = cred_new(a->id, gid, a->groups, a->group_count);
+	return 0;
 }
 
-static struct fscred *by_name(const struct fsuser *u, const char *account,
-			      const struct fsrules *r)
+static int by_name(const struct fsuser *u, const char *account,
+		   const struct fsrules *r, struct fscred **out)
 {
-	struct passwd pw, *p = NULL;
-	struct fscred *c = NULL;
-	char *buf;
+	struct nameservice_answer a;
 	u32 uid;
+	int ret;
 
 	if (u->user[0] == '#') {
 		/* Without a name on either side the number is all there is. */
-		if (idnames_id(FILE_ID_USER, u->user, &uid) || uid == 0)
-			return nobody();
-		return cred_new(uid, NOBODY, NULL, 0);
+		ret = idnames_id(FILE_ID_USER, u->user, &uid);
+		if (ret == -ETIMEDOUT)
+			return ret;
+		*out = ret || uid == 0 ? nobody() :
+					 cred_new(uid, NOBODY, NULL, 0);
+		return 0;
 	}
-	buf = malloc(BUFFER);
-	if (!buf)
-		return NULL;
-	if (getpwnam_r(account, &pw, buf, BUFFER, &p) || !p)
-		c = nobody();
-	else if (p->pw_uid == 0 && r->squash != SQUASH_NONE)
-		c = nobody();
-	else
-		c = by_account(u, p);
-	free(buf);
-	return c;
+	ret = nameservice_ask(NAMESERVICE_ACCOUNT, FILE_ID_USER, account, 0,
+			      &a);
+	if (ret)
+		return ret;
+	if (a.found && (a.id != 0 || r->squash == SQUASH_NONE))
+		return by_account(u, &a, out);
+	*out = nobody();
+	return 0;
 }
 
-static struct fscred *resolve(const struct fsuser *u, const char *account,
-			      const struct fsrules *r)
+static int resolve(const struct fsuser *u, const char *account,
+		   const struct fsrules *r, struct fscred **out)
 {
-	if (r->squash == SQUASH_ALL)
-		return nobody();
-	if (!r->numeric)
-		return by_name(u, account, r);
-	if (u->uid == 0 && r->squash == SQUASH_ROOT)
-		return nobody();
-	return by_number(u, r);
+	bool is_nobody = r->squash == SQUASH_ALL ||
+			 (r->numeric && u->uid == 0 && r->squash == SQUASH_ROOT);
+
+	if (!is_nobody && !r->numeric)
+		return by_name(u, account, r, out);
+	*out = is_nobody ? nobody() : by_number(u, r);
+	return 0;
 }
 
-struct fscred *fsuser_cred(struct fsuser *u, const struct fsrules *r)
+int fsuser_cred(struct fsuser *u, const struct fsrules *r, struct fscred **out)
 {
 	u64 now = loop_clock_us();
 	struct fscred **at = &u->known[r->squash][r->numeric].cred;
 	u64 *since = &u->known[r->squash][r->numeric].since_us;
 	char account[IDNAME_MAX];
-	struct fscred *c = NULL;
+	struct fscred *c = NULL, *old = NULL;
 	u64 accounts;
+	int ret;
 
 	pthread_mutex_lock(&u->lock);
 	memcpy(account, u->account, sizeof(account));
 	accounts = u->accounts;
-	if (*at && now - *since < VALID_US) {
-		c = fscred_get(*at);
+	if (*at && now - *since < STALE_US)
+		old = fscred_get(*at);
+	if (old && now - *since < VALID_US) {
 		pthread_mutex_unlock(&u->lock);
-		return c;
+		*out = old;
+		return 0;
 	}
 	pthread_mutex_unlock(&u->lock);
 	fscred_become(NULL);
-	c = resolve(u, account, r);
-	if (!c)
-		return NULL;
+	ret = resolve(u, account, r, &c);
+	if (!ret && !c)
+		ret = -ENOMEM;
+	if (ret) {
+		*out = old;
+		return old ? 0 : ret;
+	}
+	fscred_put(old);
 	pthread_mutex_lock(&u->lock);
 	if (accounts == u->accounts) {
 		fscred_put(*at);
@@ -302,7 +309,8 @@ struct fscred *fsuser_cred(struct fsuser *u, const struct fsrules *r)
 		*since = now;
 	}
 	pthread_mutex_unlock(&u->lock);
-	return c;
+	*out = c;
+	return 0;
 }
 
 void fscred_start(void)

@@ -34,10 +34,11 @@ void fsuser_set_account(struct fsuser *u, const char *account);
 /* Whether policy keeps this user from everything; changes at a reload. */
 void fsuser_set_refused(struct fsuser *u, bool refused);
 bool fsuser_refused(const struct fsuser *u);
-/* What @u is under @r, remembered for a minute. Blocks on the name service. A
- * reference; NULL when memory is out.
+/* What @u is under @r, remembered for a minute, and for ten while the name service
+ * does not answer. Blocks on that, as long as nameservice.h says. 0 and a
+ * reference; -ETIMEDOUT, -ENOMEM.
  */
-struct fscred *fsuser_cred(struct fsuser *u, const struct fsrules *r);
+int fsuser_cred(struct fsuser *u, const struct fsrules *r, struct fscred **out);
 
 struct fscred *fscred_get(struct fscred *c);
 void fscred_put(struct fscred *c);

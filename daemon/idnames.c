@@ -6,15 +6,13 @@
  */
 #include "idnames.h"
 
-#include <grp.h>
 #include <pthread.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "loop.h"
 
-enum { SETS = 256, WAYS = 4, BUFFER = 64 << 10 };
+enum { SETS = 256, WAYS = 4 };
 
 #define VALID_US (60 * 1000000ull)
 
@@ -72,29 +70,6 @@ static void keep(enum file_id_kind kind, u32 id, const char *name)
 	pthread_mutex_unlock(&lock);
 }
 
-/* Asks the name service; false when the number has no name. */
-static bool ask_name(enum file_id_kind kind, u32 id, char *out)
-{
-	char *buf = malloc(BUFFER);
-	struct passwd pw, *p = NULL;
-	struct group gr, *g = NULL;
-	const char *name = NULL;
-
-	if (!buf)
-		return false;
-	if (kind == FILE_ID_USER) {
-		if (getpwuid_r(id, &pw, buf, BUFFER, &p) == 0 && p)
-			name = p->pw_name;
-	} else {
-		if (getgrgid_r(id, &gr, buf, BUFFER, &g) == 0 && g)
-			name = g->gr_name;
-	}
-	if (name)
-		snprintf(out, IDNAME_MAX, "%s", name);
-	free(buf);
-	return name != NULL;
-}
-
 bool idnames_peek(enum file_id_kind kind, u32 id, bool fresh, char *out)
 {
 	u64 now = loop_clock_us();
@@ -102,44 +77,44 @@ bool idnames_peek(enum file_id_kind kind, u32 id, bool fresh, char *out)
 	return look(kind, id, fresh && now > VALID_US ? now - VALID_US : 0, out);
 }
 
-void idnames_name(enum file_id_kind kind, u32 id, char *out)
+bool idnames_name(enum file_id_kind kind, u32 id, char *out)
 {
+	struct nameservice_answer a;
+
 	if (idnames_peek(kind, id, true, out))
-		return;
-	if (!ask_name(kind, id, out))
+		return true;
+	if (nameservice_ask(NAMESERVICE_NAME, kind, NULL, id, &a)) {
+		if (!idnames_peek(kind, id, false, out))
+			snprintf(out, IDNAME_MAX, "#%u", id);
+		return false;
+	}
+	if (a.found)
+		memcpy(out, a.name, IDNAME_MAX);
+	else
 		snprintf(out, IDNAME_MAX, "#%u", id);
 	keep(kind, id, out);
+	return true;
 }
 
 int idnames_id(enum file_id_kind kind, const char *name, u32 *id)
 {
-	struct passwd pw, *p = NULL;
-	struct group gr, *g = NULL;
+	struct nameservice_answer a;
 	char known[IDNAME_MAX];
-	char *buf, *end;
 	unsigned long n;
-	int ret = -ENOENT;
+	char *end;
 
 	if (name[0] == '#') {
 		n = strtoul(name + 1, &end, 10);
 		if (!name[1] || *end || n >= (u32)-1)
 			return -ENOENT;
-		idnames_name(kind, (u32)n, known);
+		if (!idnames_name(kind, (u32)n, known))
+			return -ETIMEDOUT;
 		*id = (u32)n;
 		return known[0] == '#' ? 0 : -ENOENT;
 	}
-	buf = malloc(BUFFER);
-	if (!buf)
-		return -ENOENT;
-	if (kind == FILE_ID_USER) {
-		if (getpwnam_r(name, &pw, buf, BUFFER, &p) == 0 && p) {
-			*id = p->pw_uid;
-			ret = 0;
-		}
-	} else if (getgrnam_r(name, &gr, buf, BUFFER, &g) == 0 && g) {
-		*id = g->gr_gid;
-		ret = 0;
-	}
-	free(buf);
-	return ret;
+	if (nameservice_ask(NAMESERVICE_NUMBER, kind, name, 0, &a))
+		return -ETIMEDOUT;
+	if (a.found)
+		*id = a.id;
+	return a.found ? 0 : -ENOENT;
 }

@@ -2,27 +2,25 @@
 /*
  * Names of users and groups of this machine, remembered for a while: a name
  * service may take long, and a listing asks for the same few names again and
- * again. Any thread; all but idnames_peek() may block.
+ * again. Any thread that acts as virgod itself; all but idnames_peek() may block,
+ * for as long as nameservice.h says.
  */
 #ifndef VIRGO_DAEMON_IDNAMES_H
 #define VIRGO_DAEMON_IDNAMES_H
 
-#include <sys/types.h>
+#include "nameservice.h"
 
-#include "wire.h"
-
-enum { IDNAME_MAX = 256 };
-
-/* Fills @out, IDNAME_MAX bytes, with the name of @id, or "#<number>" when it
- * has none here.
+/* Fills @out, IDNAME_MAX bytes, with the name of @id, or "#<number>" when it has
+ * none here. False when that is not known in time: then @out is what was last
+ * known, or "#<number>".
  */
-void idnames_name(enum file_id_kind kind, u32 id, char *out);
+bool idnames_name(enum file_id_kind kind, u32 id, char *out);
 /* The same from memory alone: false when not asked for before, or, with @fresh,
  * not within the last minute.
  */
 bool idnames_peek(enum file_id_kind kind, u32 id, bool fresh, char *out);
 /* The number of @name; "#<number>" counts only when that number has no name
- * here. 0 or -ENOENT.
+ * here. 0, -ENOENT, or -ETIMEDOUT when that is not known in time.
  */
 int idnames_id(enum file_id_kind kind, const char *name, u32 *id);
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The inside of a server, for server.c, reopen.c, caller.c and owner.c alone. */
+/* The inside of a server, for server.c, call.c, receive.c, reopen.c, caller.c and
+ * owner.c alone.
+ */
 #ifndef VIRGO_FS_SERVERLINK_H
 #define VIRGO_FS_SERVERLINK_H
 
@@ -43,6 +45,21 @@ struct server {
 	STAILQ_HEAD(, held_frame) held; /* that is here; bounded by a pause */
 };
 
+/* The call with that tag, or NULL. */
+struct call *call_of(struct server *s, u64 tag);
+/* Ends @c, once: @err 0 with the answer, or a negative errno. */
+void call_end(struct call *c, int err, const u8 *payload, u32 len);
+/* A timer: ends what has waited for too long. */
+void server_watch(struct timer *t);
+/* The connection was lost: back into the queue with everything, except what ends
+ * with its connection.
+ */
+void server_requeue(struct server *s);
+/* From the connection. */
+void server_take_frame(struct conn *conn, const struct frame *f,
+		       const u8 *payload);
+/* Drops what waits for names. */
+void server_drop_held(struct server *s);
 /* Sends what waits for @v, which is now attached. */
 void server_send_queue(struct server *s, struct volume *v);
 /* Closes open file @number of @v's server. */

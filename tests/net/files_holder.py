@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Holds files open over what a scenario does to their server. Argument: a
-folder. Prints a line when ready, then obeys lines on standard input: each names
-a check below, and its result is printed."""
+folder. Prints a line when ready, then obeys lines on standard input: each is a
+number and the name of a check below, whose result is printed behind the number."""
 import errno
 import fcntl
 import os
@@ -77,7 +77,9 @@ def stat():
 pipe = os.pipe()
 print("ready", flush=True)
 for line in sys.stdin:
+    number, check = line.split()
     try:
-        print(globals()[line.strip()](), flush=True)
+        result = globals()[check]()
     except OSError as e:
-        print(errno.errorcode[e.errno], flush=True)
+        result = errno.errorcode[e.errno]
+    print(number, result, flush=True)

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What follows the key in a meta command, and the line that answers it. For
+ * memcached_meta.c alone.
+ */
+#ifndef VIRGO_CORE_MEMCACHED_FLAGS_H
+#define VIRGO_CORE_MEMCACHED_FLAGS_H
+
+#include "memcached_impl.h"
+
+struct meta {
+	const struct token *flags;
+	u32 count; /* of flags */
+	struct token key; /* decoded */
+	const char *error;
+	bool own_bump; /* answers tell of the time before this fetch */
+	bool vivify;
+	bool no_update;
+	bool value;
+	bool stale;
+	bool has_unique;
+	bool new_ttl;
+	bool key_binary;
+	u8 mode;
+	u32 expires;
+	u32 vivify_expires;
+	u32 recache;
+	u32 client_flags;
+	u64 unique;
+	u64 delta;
+	u64 initial;
+	u8 decoded[CACHE_KEY_MAX + 2];
+};
+
+/* Reads f->flags. All are looked at, the last error counts (f->error), but that of
+ * a flag unknown or given twice, which ends it.
+ */
+bool meta_read_flags(struct run *x, struct meta *f, bool *noreply);
+
+/* The key was given in base64; false with f->error. */
+bool meta_decode_key(struct meta *f);
+
+/* A line being written at the end of the reply's text, where there is room. */
+u8 *meta_line_start(struct run *x);
+void meta_line_end(struct run *x, u8 *p);
+
+/* Each writes at @p and gives where it ended. */
+u8 *meta_put_flag(u8 *p, u8 flag);
+u8 *meta_put_number(u8 *p, u8 flag, u64 v);
+u8 *meta_put_key(u8 *p, const u8 *key, u32 len, bool binary);
+/* NULL when it is too long. */
+u8 *meta_put_opaque(u8 *p, struct token t);
+/* O and k of an answer that has no item. NULL when O is too long. */
+u8 *meta_put_echo(u8 *p, const struct meta *f);
+u8 *meta_put_ttl(u8 *p, const struct run *x, u32 expires);
+
+#endif
