@@ -18,8 +18,8 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#define PRIORITY                                                               \
-	"NONE:+VERS-TLS1.3:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305:"      \
+#define PRIORITY(ciphers)                                                      \
+	"NONE:+VERS-TLS1.3:" ciphers                                           \
 	"+AEAD:+SHA256:+SHA384:+GROUP-X25519:+GROUP-SECP256R1:"                \
 	"+SIGN-ECDSA-SECP256R1-SHA256:+SIGN-EDDSA-ED25519:+CTYPE-X509"
 
@@ -62,11 +62,16 @@ struct tls_session {
 };
 
 static gnutls_priority_t priority_cache;
+static gnutls_priority_t lasting_cache; /* for TLS_FOREIGN */
 
 __attribute__((constructor)) static void tls_setup(void)
 {
-	/* Failure leaves the cache NULL, which session_new() reports. */
-	gnutls_priority_init(&priority_cache, PRIORITY, NULL);
+	/* Failure leaves a cache NULL, which session_new() reports. */
+	gnutls_priority_init(&priority_cache,
+			     PRIORITY("+AES-128-GCM:+AES-256-GCM:"
+				      "+CHACHA20-POLY1305:"), NULL);
+	gnutls_priority_init(&lasting_cache, PRIORITY("+CHACHA20-POLY1305:"),
+			     NULL);
 }
 
 /* Name, serial and expiry out of @crt; 0 or -EPROTO when they are unusable. */
@@ -414,6 +419,8 @@ static int session_new(struct tls_session **out, struct tls_identity *id,
 		       const struct tls_io *io)
 {
 	struct tls_session *s = calloc(1, sizeof(*s));
+	gnutls_priority_t priority = classes == 1u << TLS_FOREIGN ?
+					     lasting_cache : priority_cache;
 
 	*out = NULL;
 	if (!s)
@@ -430,7 +437,7 @@ static int session_new(struct tls_session **out, struct tls_identity *id,
 	if (gnutls_init(&s->tls, side | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL |
 					 GNUTLS_NO_TICKETS))
 		goto fail;
-	if (!priority_cache || gnutls_priority_set(s->tls, priority_cache) ||
+	if (!priority || gnutls_priority_set(s->tls, priority) ||
 	    set_classes(s->tls, classes) ||
 	    gnutls_credentials_set(s->tls, GNUTLS_CRD_CERTIFICATE,
 				   id ? id->cred : s->own_cred))
@@ -569,6 +576,7 @@ static int program(struct tls_session *s, int fd, bool read)
 		struct tls_crypto_info info;
 		struct tls12_crypto_info_aes_gcm_128 gcm128;
 		struct tls12_crypto_info_aes_gcm_256 gcm256;
+		struct tls12_crypto_info_chacha20_poly1305 chacha;
 	} c = { 0 };
 	gnutls_cipher_algorithm_t cipher = gnutls_cipher_get(s->tls);
 	gnutls_datum_t mac, iv, key;
@@ -594,6 +602,13 @@ static int program(struct tls_session *s, int fd, bool read)
 		memcpy(c.gcm256.key, key.data, 32);
 		memcpy(c.gcm256.rec_seq, sequence, 8);
 		len = sizeof(c.gcm256);
+	} else if (cipher == GNUTLS_CIPHER_CHACHA20_POLY1305 &&
+		   key.size == 32) {
+		c.info.cipher_type = TLS_CIPHER_CHACHA20_POLY1305;
+		memcpy(c.chacha.iv, iv.data, 12);
+		memcpy(c.chacha.key, key.data, 32);
+		memcpy(c.chacha.rec_seq, sequence, 8);
+		len = sizeof(c.chacha);
 	} else {
 		return -EPROTO;
 	}
@@ -621,8 +636,9 @@ int tls_to_kernel(struct tls_session *s, int fd, struct failure *f)
 	if (!ret)
 		ret = program(s, fd, true);
 	if (ret)
-		return failure_set(f, ret, "kTLS", "modprobe gcm; a kernel with "
-				   "TLS 1.3 in both directions",
+		return failure_set(f, ret, "kTLS", "modprobe -a gcm "
+				   "chacha20poly1305; a kernel with TLS 1.3 "
+				   "in both directions",
 				   "the kernel does not take the keys: %s",
 				   strerror(-ret));
 	gnutls_deinit(s->tls);

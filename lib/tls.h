@@ -22,7 +22,12 @@ enum tls_class { /* what the connection is for; ALPN */
 	TLS_KERNEL, /* "virgo-k/1": jobs, cache, functions, variables */
 	TLS_MODULE, /* "virgo-ko/1": the handshake only, then virgo.ko's */
 	TLS_JOIN, /* "virgo-join/1": no client certificate asked for */
-	TLS_FOREIGN, /* no ALPN: a server of another protocol; clients only */
+	/* No ALPN: a server of another protocol; clients only. Its one cipher is
+	 * ChaCha20-Poly1305, whose keys last as long as the connection does: with
+	 * AES-GCM a peer changes them after 2^24 records, and where the kernel has
+	 * the other side that is the end.
+	 */
+	TLS_FOREIGN,
 };
 
 struct tls_peer {

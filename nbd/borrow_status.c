@@ -105,11 +105,10 @@ static void print_leg(const struct printing *p, const struct record_leg *l,
 	if (p->json)
 		printf("%s{\"lender\": \"%s\", \"device\": \"nbd%d\", "
 		       "\"link\": \"%s\", \"data\": \"%s\", "
-		       "\"leaving\": %s, \"reconnects\": %u, "
-		       "\"rotations\": %u}",
+		       "\"leaving\": %s, \"reconnects\": %u}",
 		       first ? "" : ", ", l->lender, l->index, link,
 		       data_of(m), l->leaving ? "true" : "false",
-		       g ? g->reconnects : 0, g ? g->rotations : 0);
+		       g ? g->reconnects : 0);
 	else
 		printf("  %-16s nbd%-4d %-10s %s%s\n", l->lender, l->index,
 		       link, data_of(m), l->leaving ? ", leaving" : "");

@@ -205,14 +205,13 @@ static void once(struct guard *g)
 		tell_changed(g);
 }
 
-int guard_run(struct genl *genl, int listener, int dialler, u64 rotate_after)
+int guard_run(struct genl *genl, int listener, int dialler)
 {
 	static struct guard g;
 	int i;
 
 	g = (struct guard){ .genl = genl, .listener = listener,
-			    .dialler = dialler, .rotate_after = rotate_after,
-			    .now_ms = clock_ms() };
+			    .dialler = dialler, .now_ms = clock_ms() };
 	for (i = 0; i < GUARD_CLIENTS_MAX; i++)
 		g.clients[i] = -1;
 	while (!g.ended)

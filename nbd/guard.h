@@ -40,7 +40,6 @@ struct guard_leg {
 	u32 patience_s; /* how long it may be without any connection */
 	u32 state; /* enum leg_state */
 	u32 reconnects;
-	u32 rotations;
 	char why[256]; /* what ended it, or its last connection */
 };
 
@@ -72,9 +71,9 @@ int guard_call(int fd, struct guard_message *m, struct failure *f);
 void guard_identifier(const struct guard_leg *l, char out[static 128]);
 
 /* Legs and clients, and their loop; does not return before GUARD_END. @listener
- * and @dialler are sockets, @rotate_after the records under one key.
+ * and @dialler are sockets.
  */
 struct genl;
-int guard_run(struct genl *g, int listener, int dialler, u64 rotate_after);
+int guard_run(struct genl *g, int listener, int dialler);
 
 #endif

@@ -9,13 +9,15 @@
 
 enum {
 	TICK_MS = 50,
-	TICK_QUIET_MS = 5, /* while a moment without requests is waited for */
 	SILENT_MS = 1500, /* requests wait and none is answered */
-	TIMEOUT_S = 3, /* the kernel's, for one request */
+	/* The kernel's, for one request, however many are answered meanwhile: long
+	 * where we would notice silence ourselves. The last leg's is short, since
+	 * what was under way on a connection that was lost is sent again only then.
+	 */
+	TIMEOUT_MS = 15000,
+	TIMEOUT_ALONE_MS = 3000,
 	DIAL_MS = 3000,
 	DIAL_AGAIN_MS = 200,
-	STEP_MS = 60, /* the kernel tells of a death before it notes it */
-	STEP_MAX_MS = 1000, /* it does not tell when nothing waits */
 };
 
 struct leg {
@@ -30,17 +32,11 @@ struct leg {
 	u16 flags; /* of the export */
 	int stat; /* /sys/block/nbdN/stat; -1 */
 	u64 done; /* requests answered */
-	u64 records; /* under the present keys, at most */
-	u64 records_then; /* as above, when these keys were new */
 	u32 inflight;
 	u32 silent_ms;
+	u32 timeout_ms; /* as the kernel was told; 0: not yet */
 	u64 since_ms; /* in this state */
 	u64 dial_at_ms; /* 0: not wanted */
-	u32 step; /* of rotating: which connection */
-	u64 step_at_ms; /* when to go on with it; 0: none under way */
-	bool waits; /* for a quiet moment before the next step */
-	u64 excused_until_ms; /* its silence is our own doing */
-	bool struck; /* rotating, and the kernel ended a fresh connection */
 };
 
 struct guard {
@@ -50,7 +46,6 @@ struct guard {
 	int clients[GUARD_CLIENTS_MAX]; /* -1: free */
 	bool watches[GUARD_CLIENTS_MAX];
 	struct leg legs[GUARD_LEGS_MAX];
-	u64 rotate_after;
 	u64 now_ms;
 	bool changed; /* tell who watches */
 	bool ended;

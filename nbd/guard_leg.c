@@ -16,8 +16,12 @@
 
 #include "guard_impl.h"
 #include "protocol.h"
+#include "sysfile.h"
 
-enum { RECORD_SECTORS = 32 }; /* the largest record: 16 KiB */
+/* Requests that may be under way on a connection, of 128 KiB at most: on a slow
+ * network, too, what waits behind them all is to be answered in time.
+ */
+#define QUEUE_DEPTH "32"
 
 static void close_all(int *fds, u32 count)
 {
@@ -84,27 +88,14 @@ static struct leg *take(struct guard *g, const struct guard_leg *what)
 	return l;
 }
 
-static int read_file(const char *path, char *out, size_t size)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n;
-
-	if (fd < 0)
-		return -errno;
-	n = read(fd, out, size - 1);
-	close(fd);
-	out[n > 0 ? n : 0] = '\0';
-	return n < 0 ? -EIO : 0;
-}
-
 /* Whether the mirror has all data on this leg; the kernel answers from memory. */
 static bool in_sync(const struct leg *l)
 {
-	char path[96], state[96];
+	char state[96];
 
-	snprintf(path, sizeof(path), "/sys/block/md%d/md/dev-nbd%d/state",
-		 l->told.md, l->told.index);
-	return !read_file(path, state, sizeof(state)) &&
+	return !sysfile_read(state, sizeof(state),
+			     "/sys/block/md%d/md/dev-nbd%d/state",
+			     l->told.md, l->told.index) &&
 	       strstr(state, "in_sync") && !strstr(state, "faulty");
 }
 
@@ -134,7 +125,7 @@ static bool has_twin(struct guard *g, const struct leg *l)
 
 		if (o->used && o != l && l->told.md >= 0 &&
 		    o->told.md == l->told.md &&
-		    (o->told.state == LEG_UP || o->told.state == LEG_ROTATING) &&
+		    o->told.state == LEG_UP &&
 		    o->silent_ms < SILENT_MS / 2 && connected(o) && in_sync(o))
 			return true;
 	}
@@ -165,6 +156,15 @@ static void order_dials(struct guard *g, struct leg *l)
 	}
 }
 
+static void shut_down(struct leg *l)
+{
+	u32 i;
+
+	for (i = 0; i < GUARD_SOCKETS_MAX; i++)
+		if (l->conns[i] >= 0)
+			shutdown(l->conns[i], SHUT_RDWR);
+}
+
 static void answer_attach(struct guard *g, struct leg *l, int error)
 {
 	struct guard_message m = { .op = GUARD_ATTACH, .error = error,
@@ -179,7 +179,6 @@ static void happen(struct guard *g, struct leg *l, enum leg_event e,
 {
 	bool twin = has_twin(g, l);
 	struct leg_rule r = leg_rule((enum leg_state)l->told.state, e, twin);
-	u32 i;
 
 	if (why && why[0] && r.next != l->told.state)
 		snprintf(l->told.why, sizeof(l->told.why), "%s", why);
@@ -187,19 +186,13 @@ static void happen(struct guard *g, struct leg *l, enum leg_event e,
 		l->told.state = r.next;
 		l->since_ms = g->now_ms;
 		l->silent_ms = 0;
-		l->step_at_ms = 0;
-		l->waits = false;
-		l->struck = false;
 		g->changed = true;
 	}
 	switch (r.action) {
 	case ACT_NOTHING:
 		break;
 	case ACT_DIAL:
-		if (r.next == LEG_HELD) /* all or none: they are replaced */
-			for (i = 0; i < GUARD_SOCKETS_MAX; i++)
-				if (l->conns[i] >= 0)
-					shutdown(l->conns[i], SHUT_RDWR);
+		shut_down(l); /* all or none: they are replaced */
 		order_dials(g, l);
 		break;
 	case ACT_DIAL_AGAIN:
@@ -207,6 +200,10 @@ static void happen(struct guard *g, struct leg *l, enum leg_event e,
 		l->dial_at_ms = g->now_ms + DIAL_AGAIN_MS;
 		break;
 	case ACT_DISCONNECT:
+		/* First, so that the kernel does not wait for a send that a
+		 * silent peer holds up.
+		 */
+		shut_down(l);
 		genl_disconnect(g->genl, l->told.index);
 		close_all(l->conns, GUARD_SOCKETS_MAX);
 		forget_fresh(l);
@@ -234,8 +231,7 @@ static u32 numbers(const char *text, u64 *out, u32 count)
 }
 
 /* Documentation/block/stat.rst: requests, merges, sectors, time; of reads, then
- * of writes; then what is under way. A write is a record or more, and so is the
- * answer to a read; what goes the other way is less.
+ * of writes; then what is under way.
  */
 static void look(struct leg *l, u32 elapsed_ms)
 {
@@ -256,7 +252,6 @@ static void look(struct leg *l, u32 elapsed_ms)
 	l->silent_ms = !l->inflight || done != l->done ? 0 :
 			       l->silent_ms + elapsed_ms;
 	l->done = done;
-	l->records = done + (v[2] + v[6]) / RECORD_SECTORS - l->records_then;
 }
 
 /* Opens what the kernel tells of the device. */
@@ -267,8 +262,6 @@ static void watch_device(struct leg *l)
 	snprintf(path, sizeof(path), "/sys/block/nbd%d/stat", l->told.index);
 	l->stat = open(path, O_RDONLY | O_CLOEXEC);
 	look(l, 0); /* the kernel's counts go on from an earlier device's */
-	l->records_then = l->records;
-	l->records = 0;
 }
 
 static int make_device(struct guard *g, struct leg *l)
@@ -277,7 +270,7 @@ static int make_device(struct guard *g, struct leg *l)
 	struct genl_device d = { .index = -1,
 				 .size_bytes = l->told.size_bytes,
 				 .block_bytes = 4096,
-				 .timeout_s = TIMEOUT_S,
+				 .timeout_s = TIMEOUT_MS / 1000,
 				 .patience_s = l->told.patience_s,
 				 .server_flags = l->flags,
 				 .identifier = identifier,
@@ -296,6 +289,8 @@ static int make_device(struct guard *g, struct leg *l)
 	memcpy(l->conns, l->fresh, sizeof(l->conns));
 	memset(l->fresh, 0xff, sizeof(l->fresh));
 	l->fresh_count = 0;
+	sysfile_write(QUEUE_DEPTH, "/sys/block/nbd%d/queue/nr_requests",
+		      l->told.index);
 	watch_device(l);
 	return 0;
 }
@@ -318,15 +313,6 @@ static int replace(struct guard *g, struct leg *l, u32 i)
 	return 0;
 }
 
-static void new_keys(struct leg *l)
-{
-	l->fresh_count = 0;
-	l->records_then += l->records;
-	l->records = 0;
-	l->step = 0;
-	l->step_at_ms = 0;
-}
-
 static void replace_all(struct guard *g, struct leg *l)
 {
 	u32 i;
@@ -338,38 +324,8 @@ static void replace_all(struct guard *g, struct leg *l)
 		happen(g, l, LEG_OUT_OF_PATIENCE, strerror(-ret));
 		return;
 	}
-	new_keys(l);
+	l->fresh_count = 0;
 	l->told.reconnects++;
-	happen(g, l, LEG_CONNECTED, NULL);
-}
-
-/* Rotating: ends the next old connection; the kernel will tell. A request that
- * is under way on it is sent again only when it has timed out.
- */
-static void rotate_step(struct guard *g, struct leg *l)
-{
-	l->waits = false;
-	l->excused_until_ms = g->now_ms + (TIMEOUT_S + 2) * 1000;
-	if (l->conns[l->step] >= 0)
-		shutdown(l->conns[l->step], SHUT_RDWR);
-	l->step_at_ms = g->now_ms + STEP_MAX_MS;
-}
-
-static void rotate_on(struct guard *g, struct leg *l)
-{
-	int ret = replace(g, l, l->step);
-
-	if (ret) {
-		happen(g, l, LEG_LINK_DEAD, strerror(-ret));
-		return;
-	}
-	if (++l->step < l->fresh_count) {
-		l->step_at_ms = 0;
-		l->waits = true;
-		return;
-	}
-	new_keys(l);
-	l->told.rotations++;
 	happen(g, l, LEG_CONNECTED, NULL);
 }
 
@@ -389,13 +345,6 @@ static void all_dialled(struct guard *g, struct leg *l)
 	case LEG_HELD:
 		replace_all(g, l);
 		break;
-	case LEG_ROTATING:
-		l->step = 0;
-		if (l->struck)
-			rotate_on(g, l);
-		else
-			l->waits = true;
-		break;
 	default:
 		forget_fresh(l);
 	}
@@ -408,8 +357,7 @@ static void dial_failed(struct guard *g, struct leg *l, int error,
 	bool attaching = l->told.state == LEG_DIALLING;
 
 	forget_fresh(l);
-	happen(g, l, l->struck ? LEG_LINK_DEAD : gone ? LEG_GONE : LEG_REFUSED,
-	       why);
+	happen(g, l, gone ? LEG_GONE : LEG_REFUSED, why);
 	if (attaching) {
 		answer_attach(g, l, error);
 		forget(l);
@@ -446,21 +394,6 @@ void legs_dialled(struct guard *g, const struct dial_result *r, int conn)
 		all_dialled(g, l);
 }
 
-/*
- * A kernel's thread that served an old connection may be late (drivers/block/nbd.c
- * of 6.1, recv_work) and then counts the fresh one in its place as dead. That is
- * mended by another fresh one, and no lender's fault.
- */
-static void strike(struct guard *g, struct leg *l)
-{
-	if (l->told.state == LEG_UP)
-		happen(g, l, LEG_KEYS_OLD, NULL);
-	else
-		order_dials(g, l);
-	l->waits = false;
-	l->struck = true;
-}
-
 void legs_link_dead(struct guard *g, int index)
 {
 	u32 i;
@@ -468,15 +401,7 @@ void legs_link_dead(struct guard *g, int index)
 	for (i = 0; i < GUARD_LEGS_MAX; i++) {
 		struct leg *l = &g->legs[i];
 
-		if (!l->used || l->told.index != index)
-			continue;
-		if (l->told.state == LEG_ROTATING && l->step_at_ms)
-			l->step_at_ms = g->now_ms + STEP_MS;
-		else if (g->now_ms < l->excused_until_ms &&
-			 (l->told.state == LEG_UP ||
-			  l->told.state == LEG_ROTATING))
-			strike(g, l);
-		else
+		if (l->used && l->told.index == index)
 			happen(g, l, LEG_LINK_DEAD, "a connection was lost");
 	}
 }
@@ -499,17 +424,15 @@ int legs_attach(struct guard *g, const struct guard_leg *what, int client)
 
 int legs_adopt(struct guard *g, const struct guard_leg *what)
 {
-	char path[64], identifier[128], is[160];
+	char identifier[128], is[160];
 	struct leg *l = find(g, what);
 
 	if (l)
 		return 0;
-	snprintf(path, sizeof(path), "/sys/block/nbd%d/backend", what->index);
 	guard_identifier(what, identifier);
-	if (read_file(path, is, sizeof(is)))
-		return -ENODEV;
-	is[strcspn(is, "\n")] = '\0';
-	if (strcmp(is, identifier) ||
+	if (sysfile_read(is, sizeof(is), "/sys/block/nbd%d/backend",
+			 what->index) ||
+	    strcmp(is, identifier) ||
 	    genl_status(g->genl, what->index) != 1)
 		return -ENODEV;
 	l = take(g, what);
@@ -545,21 +468,6 @@ void legs_mirror(struct guard *g, const struct guard_leg *what)
 			g->legs[i].told.md = what->md;
 }
 
-int legs_sleep_ms(const struct guard *g)
-{
-	int ms = -1;
-	u32 i;
-
-	for (i = 0; i < GUARD_LEGS_MAX; i++) {
-		if (!g->legs[i].used)
-			continue;
-		if (g->legs[i].waits)
-			return TICK_QUIET_MS;
-		ms = TICK_MS;
-	}
-	return ms;
-}
-
 bool legs_any(const struct guard *g)
 {
 	u32 i;
@@ -570,24 +478,32 @@ bool legs_any(const struct guard *g)
 	return false;
 }
 
+int legs_sleep_ms(const struct guard *g)
+{
+	return legs_any(g) ? TICK_MS : -1;
+}
+
+static void set_timeout(struct leg *l, u32 ms)
+{
+	char text[16];
+
+	if (l->told.index < 0 || l->timeout_ms == ms)
+		return;
+	snprintf(text, sizeof(text), "%u", ms);
+	sysfile_write(text, "/sys/block/nbd%d/queue/io_timeout",
+		      l->told.index);
+	l->timeout_ms = ms;
+}
+
 static void tick(struct guard *g, struct leg *l, u32 elapsed_ms)
 {
+	if (l->told.state == LEG_UP)
+		set_timeout(l, has_twin(g, l) ? TIMEOUT_MS : TIMEOUT_ALONE_MS);
 	look(l, elapsed_ms);
 	if (l->dial_at_ms && g->now_ms >= l->dial_at_ms)
 		order_dials(g, l);
-	if (l->silent_ms >= SILENT_MS && g->now_ms >= l->excused_until_ms)
+	if (l->silent_ms >= SILENT_MS)
 		happen(g, l, LEG_SILENT, "it did not answer");
-	/* Connections of an adopted leg are the kernel's alone: they end by the
-	 * lender's own change of keys, and are replaced as after any loss.
-	 */
-	if (l->told.state == LEG_UP && !l->told.plaintext_on[0] &&
-	    l->conns[0] >= 0 && l->records > g->rotate_after)
-		happen(g, l, LEG_KEYS_OLD, NULL);
-	if (l->waits && (!l->inflight || l->records > 2 * g->rotate_after))
-		rotate_step(g, l);
-	if (l->told.state == LEG_ROTATING && l->step_at_ms &&
-	    g->now_ms >= l->step_at_ms)
-		rotate_on(g, l);
 	if (l->told.state == LEG_HELD &&
 	    g->now_ms - l->since_ms > (u64)l->told.patience_s * 1000)
 		happen(g, l, LEG_OUT_OF_PATIENCE, "it did not come back");

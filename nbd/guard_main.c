@@ -22,50 +22,32 @@
 #include "protect.h"
 #include "stdfds.h"
 
-/* AES-GCM: GnuTLS changes keys after 2^24 records, which a connection that the
- * kernel holds does not survive. Half of that is when to look for a quiet moment.
- */
-static const u64 rotate_default = 1 << 22;
-
 static const char help[] =
 	"Usage: virgo-guard [OPTION]...\n"
 	"Keeps the connections of borrowed memory; started when it is needed.\n"
 	"\n"
 	"  --state DIR        folder of this node's state (" VIRGO_DEFAULT_STATE
 	")\n"
-	"  --rotate-after N   records under one key before fresh connections are\n"
-	"                     made (4194304)\n"
 	"  --help, --version\n";
 
-struct options {
-	const char *state;
-	u64 rotate_after;
-};
-
 /* Gives the exit status, or -1 to go on. */
-static int parse(struct options *o, int argc, char **argv)
+static int parse(const char **state, int argc, char **argv)
 {
 	static const struct option longs[] = {
 		{ "state", required_argument, NULL, 's' },
-		{ "rotate-after", required_argument, NULL, 'r' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 },
 	};
-	const char *asked = getenv("VIRGO_GUARD_ROTATE_AFTER");
-	char *end;
 	int c;
 
-	*o = (struct options){ .state = getenv("VIRGO_STATE") };
-	if (!o->state)
-		o->state = VIRGO_DEFAULT_STATE;
+	*state = getenv("VIRGO_STATE");
+	if (!*state)
+		*state = VIRGO_DEFAULT_STATE;
 	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		switch (c) {
 		case 's':
-			o->state = optarg;
-			break;
-		case 'r':
-			asked = optarg;
+			*state = optarg;
 			break;
 		case 'h':
 			fputs(help, stdout);
@@ -78,11 +60,9 @@ static int parse(struct options *o, int argc, char **argv)
 			return 2;
 		}
 	}
-	o->rotate_after = asked ? strtoull(asked, &end, 10) : rotate_default;
-	if (optind == argc && o->rotate_after && (!asked || !*end))
+	if (optind == argc)
 		return -1;
-	fputs("virgo-guard: a number of records, and nothing else, please\n"
-	      "Try: virgo-guard --help\n", stderr);
+	fputs("Try: virgo-guard --help\n", stderr);
 	return 2;
 }
 
@@ -146,14 +126,14 @@ static void leave_terminal(void)
 		errno = 0; /* it is the place to be; it is not needed */
 }
 
-static int set_up(const struct options *o, struct genl *g, int *listener,
+static int set_up(const char *state, struct genl *g, int *listener,
 		  struct failure *f)
 {
 	char path[PATH_MAX];
 	int ret;
 
-	if (guard_path(o->state, path, sizeof(path)))
-		return failure_set(f, -ENAMETOOLONG, o->state,
+	if (guard_path(state, path, sizeof(path)))
+		return failure_set(f, -ENAMETOOLONG, state,
 				   "a shorter --state",
 				   "path too long for a socket");
 	ret = genl_open(g, f);
@@ -167,18 +147,18 @@ int main(int argc, char **argv)
 {
 	struct failure f = { 0 };
 	struct genl g = { .fd = -1, .events = -1 };
-	struct options o;
+	const char *state;
 	int listener = -1;
 	int dialler;
 	int ret;
 
 	stdfds_ensure();
-	ret = parse(&o, argc, argv);
+	ret = parse(&state, argc, argv);
 	if (ret >= 0)
 		return ret;
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
-	ret = set_up(&o, &g, &listener, &f);
+	ret = set_up(state, &g, &listener, &f);
 	if (ret) {
 		failure_print(&f, stderr);
 		return 1;
@@ -195,9 +175,9 @@ int main(int argc, char **argv)
 	signal(SIGCHLD, SIG_IGN);
 	leave_terminal();
 	protect_self("virgo-guard");
-	dialler = start_dialler(o.state, &g, listener, &f);
+	dialler = start_dialler(state, &g, listener, &f);
 	if (dialler < 0)
 		return 1;
 	settle_in_memory();
-	return guard_run(&g, listener, dialler, o.rotate_after) ? 1 : 0;
+	return guard_run(&g, listener, dialler) ? 1 : 0;
 }

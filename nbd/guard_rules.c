@@ -15,7 +15,6 @@ static const struct leg_rule rules[LEG_STATES][LEG_EVENTS][2] = {
 			       { LEG_LOST, ACT_FORGET } },
 		[LEG_LINK_DEAD] = { SAME(DIALLING), SAME(DIALLING) },
 		[LEG_SILENT] = { SAME(DIALLING), SAME(DIALLING) },
-		[LEG_KEYS_OLD] = { SAME(DIALLING), SAME(DIALLING) },
 		[LEG_OUT_OF_PATIENCE] = { SAME(DIALLING), SAME(DIALLING) },
 	},
 	[LEG_UP] = {
@@ -24,8 +23,6 @@ static const struct leg_rule rules[LEG_STATES][LEG_EVENTS][2] = {
 		[LEG_GONE] = { SAME(UP), SAME(UP) },
 		[LEG_LINK_DEAD] = { { LEG_HELD, ACT_DIAL }, LOSE },
 		[LEG_SILENT] = { SAME(UP), LOSE },
-		[LEG_KEYS_OLD] = { { LEG_ROTATING, ACT_DIAL },
-				   { LEG_ROTATING, ACT_DIAL } },
 		[LEG_OUT_OF_PATIENCE] = { SAME(UP), SAME(UP) },
 	},
 	[LEG_HELD] = {
@@ -35,20 +32,7 @@ static const struct leg_rule rules[LEG_STATES][LEG_EVENTS][2] = {
 		[LEG_GONE] = { LOSE, LOSE },
 		[LEG_LINK_DEAD] = { SAME(HELD), LOSE },
 		[LEG_SILENT] = { SAME(HELD), LOSE },
-		[LEG_KEYS_OLD] = { SAME(HELD), SAME(HELD) },
 		[LEG_OUT_OF_PATIENCE] = { LOSE, LOSE },
-	},
-	/* The old connections work until the new ones are there. The kernel's
-	 * word that one died is then expected (guard.c) and no event.
-	 */
-	[LEG_ROTATING] = {
-		[LEG_CONNECTED] = { SAME(UP), SAME(UP) },
-		[LEG_REFUSED] = { SAME(UP), SAME(UP) },
-		[LEG_GONE] = { SAME(UP), SAME(UP) },
-		[LEG_LINK_DEAD] = { { LEG_HELD, ACT_DIAL }, LOSE },
-		[LEG_SILENT] = { SAME(ROTATING), LOSE },
-		[LEG_KEYS_OLD] = { SAME(ROTATING), SAME(ROTATING) },
-		[LEG_OUT_OF_PATIENCE] = { SAME(ROTATING), SAME(ROTATING) },
 	},
 	[LEG_LOST] = {
 		[LEG_CONNECTED] = { SAME(LOST), SAME(LOST) },
@@ -56,7 +40,6 @@ static const struct leg_rule rules[LEG_STATES][LEG_EVENTS][2] = {
 		[LEG_GONE] = { SAME(LOST), SAME(LOST) },
 		[LEG_LINK_DEAD] = { SAME(LOST), SAME(LOST) },
 		[LEG_SILENT] = { SAME(LOST), SAME(LOST) },
-		[LEG_KEYS_OLD] = { SAME(LOST), SAME(LOST) },
 		[LEG_OUT_OF_PATIENCE] = { SAME(LOST), SAME(LOST) },
 	},
 };
@@ -69,8 +52,9 @@ struct leg_rule leg_rule(enum leg_state s, enum leg_event e, bool twin)
 const char *leg_state_name(u32 s)
 {
 	static const char *const names[LEG_STATES] = {
-		[LEG_DIALLING] = "dialling", [LEG_UP] = "up",
-		[LEG_HELD] = "held",	     [LEG_ROTATING] = "rotating",
+		[LEG_DIALLING] = "dialling",
+		[LEG_UP] = "up",
+		[LEG_HELD] = "held",
 		[LEG_LOST] = "lost",
 	};
 

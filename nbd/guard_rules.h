@@ -5,9 +5,8 @@
  * that is in doubt is given up at once, since waiting for it would make everybody
  * wait; the last leg is never given up while it may come back.
  *
- *	DIALLING --> UP <--> ROTATING        (fresh keys)
- *	             UP <--> HELD            (the last one: wait for its lender)
- *	             UP, HELD, ROTATING --> LOST
+ *	DIALLING --> UP <--> HELD        (the last one: wait for its lender)
+ *	             UP, HELD --> LOST
  */
 #ifndef VIRGO_NBD_GUARD_RULES_H
 #define VIRGO_NBD_GUARD_RULES_H
@@ -18,7 +17,6 @@ enum leg_state {
 	LEG_DIALLING, /* no device yet */
 	LEG_UP,
 	LEG_HELD, /* its requests wait while connections are sought */
-	LEG_ROTATING, /* its connections are being replaced */
 	LEG_LOST, /* disconnected, or the kernel has given up */
 	LEG_STATES,
 };
@@ -29,7 +27,6 @@ enum leg_event {
 	LEG_GONE, /* the lender has no such export any more, or forbids it */
 	LEG_LINK_DEAD, /* the kernel says that a connection died */
 	LEG_SILENT, /* requests wait, and none was answered for long */
-	LEG_KEYS_OLD, /* enough records under one key */
 	LEG_OUT_OF_PATIENCE, /* HELD for as long as the kernel waits */
 	LEG_EVENTS,
 };

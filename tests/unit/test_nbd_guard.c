@@ -58,11 +58,10 @@ Test(guard, whole_table)
 					cr_assert_eq(r.next == LEG_LOST,
 						     r.action ==
 							     ACT_DISCONNECT);
-				/* New connections are asked for on entering a
+				/* New connections are asked for on entering the
 				 * state that needs them.
 				 */
-				if ((int)r.next != s && (r.next == LEG_HELD ||
-						    r.next == LEG_ROTATING))
+				if ((int)r.next != s && r.next == LEG_HELD)
 					cr_assert_eq(r.action, ACT_DIAL);
 			}
 }

@@ -2,7 +2,7 @@
 # Goal: a file system on a borrowed disk is whole after the faults of its lenders, and of both users of it.
 # SPDX-License-Identifier: GPL-2.0-or-later
 . "${0%/*}/kit.sh"
-in_guest --mem 512M --timeout 280 --modules "veth bridge nbd tls raid1 gcm"
+in_guest --mem 512M --timeout 280 --modules "veth bridge nbd tls raid1 chacha20poly1305"
 . "${0%/*}/borrow-kit.sh"
 
 borrow_up 64M beta gamma

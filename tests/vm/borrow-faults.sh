@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 . "${0%/*}/kit.sh"
 export BORROW_SEED=${BORROW_SEED:-7} BORROW_FAULTS=${BORROW_FAULTS:-10}
-in_guest --mem 640M --timeout 290 --modules "veth bridge nft_numgen nbd tls raid1 gcm"
+in_guest --mem 640M --timeout 290 --modules "veth bridge nft_numgen nbd tls raid1 chacha20poly1305"
 . "${0%/*}/borrow-kit.sh"
 
 export HOG_LIMIT=20M

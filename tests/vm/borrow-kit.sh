@@ -169,7 +169,7 @@ whole() {
 
 	legs=$(legs_of "$1")
 	status_of "$1" | head -n 1 | grep -q 'whole$' &&
-		[ "$(grep -c ' \(up\|rotating\) *whole$' <<< "$legs")" = 2 ] &&
+		[ "$(grep -c ' up *whole$' <<< "$legs")" = 2 ] &&
 		[ "$(wc -l <<< "$legs")" = 2 ]
 }
 
