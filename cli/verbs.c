@@ -19,6 +19,7 @@ const struct verb verbs[] = {
 	{ "swap", verb_swap, "borrow memory of other nodes as swap space" },
 	{ "disk", verb_disk, "borrow memory of other nodes as a disk" },
 	{ "cache", verb_cache, "serve a memcached-compatible cache, and use it" },
+	{ "var", verb_var, "show, set and watch learned values" },
 	{ "call", verb_call, "call a function of a node's kernel modules" },
 	{ "run", verb_run, "run a program on another node, on some or on all" },
 	{ "ps", verb_ps, "list jobs" },

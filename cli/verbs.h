@@ -37,6 +37,7 @@ int verb_volume(const struct globals *g, int argc, char **argv);
 int verb_node(const struct globals *g, int argc, char **argv);
 int verb_swap(const struct globals *g, int argc, char **argv);
 int verb_disk(const struct globals *g, int argc, char **argv);
+int verb_var(const struct globals *g, int argc, char **argv);
 int verb_status(const struct globals *g, int argc, char **argv);
 
 int verb_memory(const struct globals *g, int argc, char **argv);

@@ -8,6 +8,7 @@
 #include <net/tcp_states.h>
 
 #include "instance.h"
+#include "vars.h"
 
 enum { VECTORS = 16 };
 
@@ -462,6 +463,24 @@ static void release(struct work_struct *work)
 	conn_put(c);
 }
 
+/* What the administrator allows, or less if a variable says so. */
+static u32 budget(struct instance *in)
+{
+	const u32 limit = instance_limit(in, LIMIT_CONNECTIONS);
+	const struct var_want want = {
+		.type = VAR_U64,
+		.min = 1,
+		.max = CONNECTIONS_MAX,
+		.fallback = limit,
+	};
+	u64 value;
+
+	/* Whatever it gives, value is what to act on. */
+	vars_act_on(in, &in->conns.budget_slot, "kernel.connections", &want,
+		    &value);
+	return min_t(u64, value, limit);
+}
+
 /* From here on conns_end() sees it and closes it. */
 static int open_listed(struct conn *c)
 {
@@ -471,7 +490,7 @@ static int open_listed(struct conn *c)
 	spin_lock_bh(&cs->lock);
 	if (cs->ended) {
 		ret = -ENODEV;
-	} else if (cs->count >= instance_limit(c->in, LIMIT_CONNECTIONS)) {
+	} else if (cs->count >= budget(c->in)) {
 		ret = -EUSERS;
 	} else {
 		cs->count++;

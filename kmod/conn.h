@@ -106,6 +106,7 @@ struct conns {
 	spinlock_t lock;
 	struct list_head list;
 	u32 count;
+	u32 budget_slot; /* of the variable that bounds them */
 	bool ended; /* no more are taken */
 	wait_queue_head_t none;
 };

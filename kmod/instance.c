@@ -18,7 +18,7 @@ static atomic_t living = ATOMIC_INIT(0);
 static const struct {
 	u32 min, max, def;
 } limits[LIMIT_COUNT] = {
-	[LIMIT_CONNECTIONS] = { 1, 65536, 4096 },
+	[LIMIT_CONNECTIONS] = { 1, CONNECTIONS_MAX, 4096 },
 	[LIMIT_HANDLES] = { 1, 65536, 1024 },
 	[LIMIT_RULES] = { 1, 65536, 4096 },
 	[LIMIT_CALLS] = { 1, 4096, 256 },

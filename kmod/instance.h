@@ -23,6 +23,8 @@
 #include "kcache.h"
 #include "want.h"
 
+enum { CONNECTIONS_MAX = 65536 };
+
 enum limit {
 	LIMIT_CONNECTIONS,
 	LIMIT_HANDLES,

@@ -14,6 +14,7 @@
 #include "instance.h"
 #include "listen.h"
 #include "shrink.h"
+#include "vars.h"
 
 enum {
 	SHARDS_MAX = 16,
@@ -25,6 +26,7 @@ enum {
 	REPLIES_KEPT = 8,
 	HOT_PERCENT = 20, /* memcached's */
 	WARM_PERCENT = 40,
+	SHARE_MAX = 40, /* so that both together are never too much */
 };
 
 /* A reply and its vectors in the form that sockets take. */
@@ -44,6 +46,7 @@ struct kcache {
 	struct listener listener;
 	struct shrink shrink;
 	struct delayed_work tick;
+	u32 hot_slot, warm_slot; /* of the variables; tick's own */
 	u64 origin_s; /* of the clock */
 
 	spinlock_t lock; /* innermost */
@@ -142,14 +145,33 @@ static u32 second(const struct kcache *kc)
 	return (u32)(ktime_get_boottime_seconds() - kc->origin_s);
 }
 
+/* A percentage that a variable may set; memcached's without it. */
+static u8 share(struct kcache *kc, u32 *slot, const char *name, u8 fallback)
+{
+	const struct var_want want = {
+		.type = VAR_U64,
+		.min = 1,
+		.max = SHARE_MAX,
+		.fallback = fallback,
+	};
+	u64 value;
+
+	/* Whatever it gives, value is what to act on. */
+	vars_act_on(kc->in, slot, name, &want, &value);
+	return value;
+}
+
 static void tick(struct work_struct *work)
 {
 	struct kcache *kc = container_of(work, struct kcache, tick.work);
+	u8 hot = share(kc, &kc->hot_slot, "cache.hot_percent", HOT_PERCENT);
+	u8 warm = share(kc, &kc->warm_slot, "cache.warm_percent", WARM_PERCENT);
 	u32 i;
 
 	memcached_set_time(&kc->m, second(kc));
 	for (i = 0; i < kc->m.shard_count; i++) {
 		mutex_lock(&kc->locks[i]);
+		cache_set_ratio(&kc->shards[i].cache, hot, warm);
 		cache_crawl(&kc->shards[i].cache, CRAWL_SLOTS);
 		mutex_unlock(&kc->locks[i]);
 		cond_resched();

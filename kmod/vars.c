@@ -124,6 +124,20 @@ int vars_read(struct instance *in, const char *name, struct var *v)
 	return ret < 0 ? ret : var_read(table, ret, v);
 }
 
+int vars_act_on(struct instance *in, u32 *slot, const char *name,
+		const struct var_want *want, u64 *value)
+{
+	void *table = vars_peek(&in->vars);
+
+	*value = want->fallback;
+	if (READ_ONCE(in->dead))
+		return -ENODEV;
+	if (!table)
+		return -ENOENT;
+	return var_get(table, slot, name, want, ktime_get_boot_fast_ns(),
+		       value);
+}
+
 struct virgo_var *virgo_var_lookup(struct net *net, const char *name,
 				   const struct var_want *want,
 				   void (*changed)(struct virgo_var *v,
@@ -189,14 +203,6 @@ EXPORT_SYMBOL_GPL(virgo_var_put);
 
 int virgo_var_get(struct virgo_var *v, u64 *value)
 {
-	void *table = vars_peek(&v->in->vars);
-
-	*value = v->want.fallback;
-	if (READ_ONCE(v->in->dead))
-		return -ENODEV;
-	if (!table)
-		return -ENOENT;
-	return var_get(table, &v->slot, v->name, &v->want,
-		       ktime_get_boot_fast_ns(), value);
+	return vars_act_on(v->in, &v->slot, v->name, &v->want, value);
 }
 EXPORT_SYMBOL_GPL(virgo_var_get);

@@ -30,6 +30,9 @@ static inline void *vars_peek(const struct vars *vs)
 void *vars_table(struct vars *vs);
 /* Writes @v, its time set to now, and has it told. As var_write(), -ENOMEM. */
 int vars_set(struct instance *in, struct var *v);
+/* What to act on for the variable @name, as var_get(), now. Any context. */
+int vars_act_on(struct instance *in, u32 *slot, const char *name,
+		const struct var_want *want, u64 *value);
 /* As var_find() with var_read(). */
 int vars_read(struct instance *in, const char *name, struct var *v);
 

@@ -218,12 +218,17 @@ unsigned int api_state(void)
 	return changes;
 }
 
+void api_state_dir(char *dir)
+{
+	pthread_mutex_lock(&lock);
+	memcpy(dir, state, sizeof(state));
+	pthread_mutex_unlock(&lock);
+}
+
 int api_connect(struct client **out, struct failure *f)
 {
 	char dir[sizeof(state)];
 
-	pthread_mutex_lock(&lock);
-	memcpy(dir, state, sizeof(dir));
-	pthread_mutex_unlock(&lock);
+	api_state_dir(dir);
 	return client_open(out, dir[0] ? dir : NULL, f);
 }

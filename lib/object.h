@@ -52,7 +52,9 @@ ssize_t api_result(ssize_t ret, const char *object);
 
 /* A number that every virgo_set_state() changes. */
 unsigned int api_state(void);
-/* Connects to the virgod that virgo_set_state() names. */
+/* The folder that it named into @dir (PATH_MAX bytes), "" when none was. */
+void api_state_dir(char *dir);
+/* Connects to the virgod there. */
 int api_connect(struct client **out, struct failure *f);
 
 #endif

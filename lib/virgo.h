@@ -252,6 +252,70 @@ ssize_t virgo_call(const char *node, const char *name, const void *argument,
 		   size_t argument_len, void *result, size_t result_size,
 		   unsigned int timeout_ms);
 
+/* --- variables --- */
+
+/*
+ * Learned values that programs and the kernel may act on. Without virgod: they
+ * are in memory that all programs of the machine map.
+ */
+enum virgo_var_type {
+	VIRGO_VAR_S64 = 1,
+	VIRGO_VAR_U64,
+	VIRGO_VAR_FIXED, /* signed, 32 bits after the point */
+	VIRGO_VAR_BOOL, /* 0 or 1 */
+};
+enum virgo_var_mode {
+	VIRGO_VAR_OFF, /* readers use their defaults */
+	VIRGO_VAR_SHADOW, /* so they do; the value is there to be watched */
+	VIRGO_VAR_ON,
+};
+struct virgo_var {
+	uint64_t value, min, max, def; /* of its type; s64 as two's complement */
+	uint64_t updated_ns; /* CLOCK_BOOTTIME; set by virgo_var_set() */
+	uint32_t ttl_ms; /* then it is stale; 0: never */
+	uint32_t confidence_ppm; /* how sure who set it is, millionths */
+	uint32_t type; /* enum virgo_var_type */
+	uint32_t mode; /* enum virgo_var_mode */
+	char name[48];
+	char unit[8];
+	char producer[16]; /* who set it */
+};
+
+/* What a reader acts on, whoever sets the variable to whatever. */
+struct virgo_var_want {
+	uint64_t min, max; /* of its own, beside the variable's */
+	uint64_t fallback; /* its default */
+	uint32_t type; /* enum virgo_var_type */
+	uint32_t max_age_ms; /* beside the variable's ttl; 0: that alone */
+};
+
+/*
+ * What to act on for the variable @name into @value, always: its value, and 0; or
+ * the fallback, and -1 with errno ENOENT there is none, EPROTOTYPE it has another
+ * type, ECANCELED it is off or in shadow, ESTALE too old, ERANGE outside of the
+ * limits, EAGAIN it is being written, or what kept the variables from being read.
+ * Never waits for anybody.
+ */
+int virgo_var_get(const char *name, const struct virgo_var_want *want,
+		  size_t size, uint64_t *value);
+
+/* All of the variable @name, whatever its mode. ENOENT, EAGAIN. */
+int virgo_var_read(const char *name, struct virgo_var *var, size_t size);
+
+/* Up to @count variables of @size bytes each; gives how many there are. */
+ssize_t virgo_vars(struct virgo_var *vars, size_t count, size_t size);
+
+/* Makes or replaces a variable, for programs and for the kernel module if it is
+ * loaded. EINVAL: a text (printable, no blank), min, max or def is wrong; ERANGE the
+ * value is outside; ENOSPC there are too many; EACCES, EPERM: for root.
+ */
+int virgo_var_set(const struct virgo_var *var, size_t size);
+
+/* Waits until a variable was set after @since_ns (0: any), which then becomes the
+ * time of the last one. ETIMEDOUT after @timeout_ms, -1: never.
+ */
+int virgo_var_wait(uint64_t *since_ns, int timeout_ms);
+
 /* --- files --- */
 
 /*

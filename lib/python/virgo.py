@@ -35,7 +35,8 @@ import subprocess
 import sys
 
 __all__ = ["Error", "Job", "Memory", "Node", "Result", "attach", "call", "choose",
-           "kill", "malloc", "nodes", "open", "run", "set_state", "version"]
+           "kill", "malloc", "nodes", "open", "run", "set_state", "var", "var_set",
+           "var_wait", "vars", "version"]
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 
@@ -96,6 +97,21 @@ class _MallocInfo(ctypes.Structure):
                 ("nodes", ctypes.c_uint32), ("maker", ctypes.c_char * 64)]
 
 
+class _Var(ctypes.Structure):
+    _fields_ = [("value", ctypes.c_uint64), ("min", ctypes.c_uint64),
+                ("max", ctypes.c_uint64), ("default", ctypes.c_uint64),
+                ("updated_ns", ctypes.c_uint64), ("ttl_ms", ctypes.c_uint32),
+                ("confidence_ppm", ctypes.c_uint32), ("type", ctypes.c_uint32),
+                ("mode", ctypes.c_uint32), ("name", ctypes.c_char * 48),
+                ("unit", ctypes.c_char * 8), ("producer", ctypes.c_char * 16)]
+
+
+class _VarWant(ctypes.Structure):
+    _fields_ = [("min", ctypes.c_uint64), ("max", ctypes.c_uint64),
+                ("fallback", ctypes.c_uint64), ("type", ctypes.c_uint32),
+                ("max_age_ms", ctypes.c_uint32)]
+
+
 class _Failure(ctypes.Structure):
     _fields_ = [("code", ctypes.c_int), ("object", ctypes.c_char_p),
                 ("what", ctypes.c_char_p), ("remedy", ctypes.c_char_p)]
@@ -124,6 +140,11 @@ def _load():
         "virgo_job_kill": (number, text, u64, number),
         "virgo_nodes": (big, ctypes.POINTER(_Node), size, size),
         "virgo_choose": (number, text, text, any_, size),
+        "virgo_vars": (big, any_, size, size),
+        "virgo_var_get": (number, text, ctypes.POINTER(_VarWant), size,
+                          ctypes.POINTER(u64)),
+        "virgo_var_set": (number, ctypes.POINTER(_Var), size),
+        "virgo_var_wait": (number, ctypes.POINTER(u64), number),
         "virgo_call": (big, text, text, any_, size, any_, size, ctypes.c_uint),
         "virgo_open": (number, text, number, ctypes.c_uint),
         "virgo_read": (big, number, any_, size),
@@ -268,6 +289,93 @@ def call(node, name, argument=b"", timeout=10, size=_CALL_MAX):
                  result, size, max(int(timeout * 1000), 1))
     del kept
     return result.raw[:have]
+
+
+_VAR_TYPES = ("s64", "u64", "fixed", "bool")
+_VAR_MODES = ("off", "shadow", "on")
+_VAR_LIMITS = {"s64": (-1 << 63, (1 << 63) - 1), "u64": (0, (1 << 64) - 1),
+               "fixed": (-1 << 63, (1 << 63) - 1), "bool": (0, 1)}
+
+Var = collections.namedtuple("Var", (
+    "name", "value", "unit", "min", "max", "default", "type", "mode",
+    "confidence", "ttl", "updated_ns", "producer"))
+
+
+def _encode(kind, value, otherwise):
+    if value is None:
+        return otherwise % (1 << 64)
+    return int(value * (1 << 32) if kind == "fixed" else value) % (1 << 64)
+
+
+def _decode(kind, value):
+    if kind in ("s64", "fixed") and value >> 63:
+        value -= 1 << 64
+    return {"fixed": value / (1 << 32), "bool": bool(value)}.get(kind, value)
+
+
+def _text(value, size):
+    value = os.fsencode(value)
+    if len(value) >= size:
+        raise ValueError(f"longer than {size - 1} bytes: {value!r}")
+    return value
+
+
+def var(name, fallback, kind="u64", min=None, max=None, max_age=0):
+    """What to act on for a variable: its value, or fallback unless it is known,
+    switched on, of this kind ("s64", "u64", "fixed", "bool"), fresh and within limits.
+    """
+    low, high = _VAR_LIMITS[kind]
+    want = _VarWant(_encode(kind, min, low), _encode(kind, max, high), 0,
+                    _VAR_TYPES.index(kind) + 1, int(max_age * 1000))
+    value = ctypes.c_uint64()
+    if _lib.virgo_var_get(_bytes(name), want, ctypes.sizeof(want), value):
+        return fallback
+    return _decode(kind, value.value)
+
+
+def vars():
+    """All variables of this machine, a list of Var."""
+    count = 64
+    while True:
+        found = (_Var * count)()
+        have = _call(_lib.virgo_vars, found, count, ctypes.sizeof(_Var))
+        if have <= count:
+            break
+        count = have
+    result = []
+    for v in found[:have]:
+        kind = _VAR_TYPES[v.type - 1]
+        result.append(Var(
+            v.name.decode(), _decode(kind, v.value), v.unit.decode(),
+            _decode(kind, v.min), _decode(kind, v.max),
+            _decode(kind, v.default), kind, _VAR_MODES[v.mode],
+            v.confidence_ppm / 1e6, v.ttl_ms / 1000, v.updated_ns,
+            v.producer.decode()))
+    return result
+
+
+def var_set(name, value, kind="u64", min=None, max=None, default=None, unit="",
+            mode="on", ttl=0, confidence=1, producer="python"):
+    """Makes or replaces a variable; for root. Without limits any value will do, and
+    without a default the first value is it.
+    """
+    low, high = _VAR_LIMITS[kind]
+    encoded = _encode(kind, value, 0)
+    v = _Var(encoded, _encode(kind, min, low), _encode(kind, max, high),
+             _encode(kind, default, encoded), 0, int(ttl * 1000),
+             int(confidence * 1e6), _VAR_TYPES.index(kind) + 1,
+             _VAR_MODES.index(mode), _text(name, 48), _text(unit, 8),
+             _text(producer, 16))
+    _call(_lib.virgo_var_set, v, ctypes.sizeof(v))
+
+
+def var_wait(since=0, timeout=None):
+    """Waits until a variable was set after since, a Var's updated_ns; gives the
+    time of the last one. Raises TimeoutError.
+    """
+    at = ctypes.c_uint64(since)
+    _call(_lib.virgo_var_wait, at, -1 if timeout is None else int(timeout * 1000))
+    return at.value
 
 
 def kill(node, number, sig=signal.SIGKILL):

@@ -6,9 +6,11 @@ import fcntl
 import mmap
 import os
 import select
+import socket
 import struct
 import subprocess
 import sys
+import tempfile
 
 from kmod_kit import *
 
@@ -130,6 +132,163 @@ def module_reads(netlink):
     wait_for("it is stale", lambda: ask_here()[2] == "0")
 
 
+class Client:
+    """A client of memcached."""
+
+    def __init__(self, port):
+        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.file = self.socket.makefile("rb")
+
+    def ask(self, command):
+        self.socket.sendall(command + b"\r\n")
+        return self.file.readline().rstrip()
+
+    def stats(self, of=b""):
+        self.socket.sendall(b"stats " + of + b"\r\n")
+        rows = {}
+        while True:
+            words = self.file.readline().split()
+            if words[0] == b"END":
+                return rows
+            rows[words[1]] = words[2]
+
+    def close(self):
+        self.file.close()
+        self.socket.close()
+
+
+def hot_share(client):
+    """Stores anew what nobody fetches; which part of it is then on the hot list."""
+    for i in range(2000):
+        assert client.ask(b"set k%d 0 0 1\r\nx" % i) == b"STORED"
+    rows = client.stats(b"items")
+    hot, all_ = (sum(int(value) for name, value in rows.items()
+                     if name.endswith(b":" + what))
+                 for what in (b"number_hot", b"number"))
+    assert all_ >= 2000, rows
+    return hot / all_
+
+
+def cache_acts_on_variables(netlink):
+    """The shares of kmemcache's lists follow a variable, or are memcached's."""
+    netlink.start_cache(11311, size=8 << 20)
+    client = Client(11311)
+
+    def is_hot(percent):
+        return lambda: client.stats(b"settings")[b"hot_lru_pct"] == percent
+
+    assert is_hot(b"20")()
+    assert 0.1 < hot_share(client) <= 0.21
+    netlink.set("cache.hot_percent", 40, high=100)
+    wait_for("the cache acts on it", is_hot(b"40"))
+    assert 0.35 < hot_share(client) <= 0.41
+    netlink.set("cache.hot_percent", 5, high=100, ttl=1)
+    wait_for("one that is stale is not acted on", is_hot(b"20"))
+    netlink.set("cache.hot_percent", 5, high=100)
+    wait_for("the cache acts on it", is_hot(b"5"))
+    assert hot_share(client) < 0.06
+    netlink.set("cache.hot_percent", 41, high=100)
+    wait_for("one that is too large is not acted on", is_hot(b"20"))
+    netlink.set("cache.warm_percent", 13, high=100)
+    wait_for("the other one", lambda: client.stats(b"settings")
+             [b"warm_lru_pct"] == b"13")
+    netlink.set("cache.warm_percent", 13, high=100, mode=OFF)
+    wait_for("it is off", lambda: client.stats(b"settings")
+             [b"warm_lru_pct"] == b"40")
+    client.close()
+
+
+def connects():
+    """A connection that the kernel serves, or None."""
+    client = Client(11311)
+    try:
+        if client.ask(b"mn") == b"MN":
+            return client
+    except ConnectionError:
+        pass
+    client.close()
+    return None
+
+
+def connections_act_on_a_variable(netlink):
+    netlink.set("kernel.connections", 3)
+    clients = []
+
+    def fill():
+        client = connects()
+        if client:
+            clients.append(client)
+        return len(clients) == 3
+
+    wait_for("three connections", fill)
+    assert not connects() and not connects()
+    netlink.set("kernel.connections", 3, mode=SHADOW)
+    clients.append(connects())
+    assert clients[-1], "in shadow only the limit counts"
+    # It can take away from the administrator's limit, not add to it.
+    netlink.request(CMD_LIMITS_SET, {A_LIMIT_CONNECTIONS: 4})
+    netlink.set("kernel.connections", 100)
+    assert not connects()
+    netlink.request(CMD_LIMITS_SET, {A_LIMIT_CONNECTIONS: 4096})
+    clients.append(connects())
+    assert clients[-1]
+    for client in clients:
+        client.close()
+    netlink.stop_cache(11311)
+
+
+def programs(netlink):
+    """virgo var, C and Python see the module's variables, and set them there."""
+    build = os.environ["VIRGO_BUILD"]
+    folder = tempfile.mkdtemp()
+    os.environ["VIRGO_STATE"] = folder
+
+    def run(*words, status=0):
+        done = subprocess.run([build + "/cli/virgo", "var", *words],
+                              capture_output=True, check=False)
+        assert done.returncode == status, (words, done)
+        return done.stdout.decode() + done.stderr.decode()
+
+    netlink.set("seen", 5)
+    assert run("get", "seen") == "5\n" == run("get", "--kernel", "seen")
+    assert "seen" in run("list")
+    with subprocess.Popen([build + "/cli/virgo", "var", "watch", "--kernel",
+                           "--json", "seen"], stdout=subprocess.PIPE) as watch:
+        def told():
+            netlink.set("seen", 6)
+            return select.select([watch.stdout], [], [], 0)[0]
+
+        wait_for("virgo var watch tells of it", told)
+        assert b'"value":6,' in watch.stdout.readline()
+        watch.kill()
+    run("set", "--kernel", "seen", "7")
+    assert netlink.get("seen")[A_VALUE] == 7
+    assert not os.path.exists(folder + "/vars")
+    # In the file and in the kernel; from then on programs read the file.
+    run("set", "--unit", "ms", "both", "8")
+    assert netlink.get("both")[A_VALUE] == 8 and \
+        netlink.get("both")[A_UNIT] == "ms"
+    assert run("get", "both") == "8\n" == run("get", "--kernel", "both")
+    assert "no such variable" in run("get", "seen", status=1)
+    os.environ["LD_LIBRARY_PATH"] = build + "/lib"
+    os.environ["PYTHONPATH"] = os.path.join(
+        os.path.dirname(os.path.abspath(__file__)), "../../lib/python")
+    subprocess.run([sys.executable, "-B", "-c", "if True:" """
+        import virgo
+        assert virgo.var("both", 0) == 8
+        virgo.var_set("both", 9)
+        assert virgo.var("both", 0) == 9
+        virgo.set_state("/nowhere")
+        assert virgo.var("seen", 0) == 7, "the module's, without a file"
+        """], check=True)
+    assert netlink.get("both")[A_VALUE] == 9
+    os.chmod(folder, 0o755)
+    as_user(65534, lambda: run("set", "both", "10", status=1))
+    as_user(65534, lambda: run("set", "--kernel", "both", "10", status=1))
+    assert as_user(65534, lambda: run("get", "--kernel", "both")) is None
+    assert netlink.get("both")[A_VALUE] == 9
+
+
 def without_rights():
     os.setresgid(65534, 65534, 65534)
     os.setresuid(65534, 65534, 65534)
@@ -183,6 +342,9 @@ refusals(netlink, device)
 limits(netlink)
 told(netlink)
 module_reads(netlink)
+cache_acts_on_variables(netlink)
+connections_act_on_a_variable(netlink)
+programs(netlink)
 in_child(without_rights)
 in_child(own_user_namespace)
 in_child(other_namespace)
