@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "audit.h"
-#include "conf.h"
 
 bool extents_handle(struct span s, struct handle *out)
 {

@@ -5,9 +5,10 @@
  * them to whom, are in core/msg_malloc.h; handles and placing in core/extent.h.
  *
  *	extents_ops.c	  requests of local programs, on their way to the node that
- *			  has the extent; translation tables once asked for
+ *			  has the extent
  *	extents_make.c	  an object is made: room is asked for, runs are placed
  *	extents_object.c  objects made here: their tables, owners and leases
+ *	extents_table.c	  translation tables of other nodes' objects
  *	extents_keeper.c	  extents kept here, within this node's budget
  *
  * An object ends when its owner frees it, or when it was not used and the program

@@ -20,6 +20,7 @@ enum {
 	OBJECTS_USER_MAX = 1024, /* of one user, likewise */
 	OBJECT_BUCKETS = 1024,
 	OP_BUCKETS = 256,
+	MAKINGS_OF_CONN = 8, /* under way */
 	TABLES_MAX = 256, /* of objects made elsewhere, remembered */
 	LEASE_MIN_MS = 1000,
 	LEASE_MAX_MS = 7 * 24 * 3600 * 1000,
@@ -63,6 +64,7 @@ struct object {
 	struct table *table;
 };
 
+struct making; /* extents_make.c: an object on its way */
 struct kept; /* extents_keeper.c: a run that is kept here */
 struct op; /* extents_ops.c: a local program's request */
 struct target; /* extents_ops.c: a node that requests go to */
@@ -89,6 +91,7 @@ struct extents {
 	u64 kept_bytes; /* of the budget, those being wiped too */
 	u64 touched_bytes; /* of them those that take memory */
 
+	LIST_HEAD(, making) makings;
 	LIST_HEAD(, op) ops[OP_BUCKETS];
 	struct target *targets;
 	struct remembered remembered[TABLES_MAX];
@@ -190,6 +193,18 @@ void object_free_all(struct extents *x);
 /* Makes an object for @user and answers @c's request @tag. */
 void make_begin(struct extents *x, const char *user,
 		const struct msg_malloc *m, struct conn *c, u64 tag);
+
+/* --- extents_table.c --- */
+
+/* What another node said; NULL when it makes no sense or memory is out. */
+struct table *table_read(const struct msg_malloc_table *m);
+/* Takes @table over. */
+void table_remember(struct extents *x, const struct handle *h,
+		    struct table *table);
+/* NULL when it is not known; valid until the next call. */
+const struct table *table_recall(struct extents *x, const struct handle *h);
+void table_forget(struct extents *x, const struct handle *h);
+void tables_free(struct extents *x);
 
 /* --- extents_ops.c --- */
 

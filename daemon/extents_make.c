@@ -14,6 +14,7 @@
 #include "secret.h"
 
 struct making {
+	LIST_ENTRY(making) entry;
 	struct extents *extents;
 	struct conn *conn;
 	u64 tag;
@@ -47,6 +48,7 @@ static void finish(struct making *m, const struct failure *why)
 			    "memory object make", object, why);
 	if (why)
 		conn_reply_failure(m->conn, m->tag, why);
+	LIST_REMOVE(m, entry);
 	conn_put(m->conn);
 	free(m->table);
 	free(m);
@@ -263,6 +265,17 @@ static void ask_others(struct making *m)
 	}
 }
 
+/* How many objects are being made for the program behind @c. */
+static u32 makings_of(const struct extents *x, const struct conn *c)
+{
+	const struct making *m;
+	u32 count = 0;
+
+	LIST_FOREACH(m, &x->makings, entry)
+		count += m->conn == c;
+	return count;
+}
+
 void make_begin(struct extents *x, const char *user,
 		const struct msg_malloc *msg, struct conn *c, u64 tag)
 {
@@ -278,6 +291,7 @@ void make_begin(struct extents *x, const char *user,
 	}
 	random_fill(&random, sizeof(random));
 	m->extents = x;
+	LIST_INSERT_HEAD(&x->makings, m, entry);
 	m->conn = conn_get(c);
 	m->tag = tag;
 	snprintf(m->user, sizeof(m->user), "%s", user);
@@ -290,6 +304,9 @@ void make_begin(struct extents *x, const char *user,
 		failure_set(&f, -EINVAL, "memory object",
 			    "1 byte to 64 GiB, a lease of 1 s to 7 days",
 			    "not a size, or not a lease");
+	else if (makings_of(x, c) > MAKINGS_OF_CONN)
+		failure_set(&f, -EBUSY, "memory object", "once more",
+			    "too many are being made for this program");
 	else
 		object_admit(x, user, &f);
 	if (f.code) {

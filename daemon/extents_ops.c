@@ -14,7 +14,6 @@
 #include <stdlib.h>
 
 #include "audit.h"
-#include "conf.h"
 #include "extents_impl.h"
 
 enum {
@@ -78,84 +77,6 @@ static void op_out_of_memory(struct op *op)
 	op_fail(op, &f);
 }
 
-/* --- tables of other nodes' objects --- */
-
-static struct remembered *recall(struct extents *x, const struct handle *h)
-{
-	u32 i;
-
-	for (i = 0; i < TABLES_MAX; i++) {
-		struct remembered *r = &x->remembered[i];
-
-		if (r->table && handle_equal(&r->handle, h)) {
-			r->used = ++x->uses;
-			return r;
-		}
-	}
-	return NULL;
-}
-
-static void forget(struct extents *x, const struct handle *h)
-{
-	struct remembered *r = recall(x, h);
-
-	if (!r)
-		return;
-	free(r->table);
-	r->table = NULL;
-}
-
-static void remember(struct extents *x, const struct handle *h,
-		     struct table *table)
-{
-	struct remembered *r = recall(x, h);
-	u32 i;
-
-	for (i = 0; !r && i < TABLES_MAX; i++)
-		if (!x->remembered[i].table)
-			r = &x->remembered[i];
-	if (!r) {
-		r = &x->remembered[0];
-		for (i = 1; i < TABLES_MAX; i++)
-			if (x->remembered[i].used < r->used)
-				r = &x->remembered[i];
-	}
-	free(r->table);
-	*r = (struct remembered){ *h, table, ++x->uses };
-}
-
-/* What another node said; NULL when it makes no sense or memory is out. */
-static struct table *table_of(const struct msg_malloc_table *m)
-{
-	struct rcursor c = rcursor_of(m->runs.data, m->runs.len);
-	struct rec_malloc_run rec;
-	struct table *t;
-	u32 next = 0;
-	int ret;
-
-	t = calloc(1, sizeof(*t) + EXTENT_RUNS_MAX * sizeof(t->runs[0]));
-	if (!t)
-		return NULL;
-	t->bytes = m->bytes;
-	while ((ret = rec_malloc_run_next(&c, &rec)) > 0) {
-		struct run *run = &t->runs[t->count];
-
-		if (t->count == EXTENT_RUNS_MAX || rec.first != next ||
-		    rec.count > EXTENTS_MAX - next ||
-		    !span_to_cstr(rec.node, run->node, sizeof(run->node)))
-			break;
-		run->generation = rec.generation;
-		run->first = rec.first;
-		run->count = rec.count;
-		next += rec.count;
-		t->count++;
-	}
-	if (!ret && next && next == extent_count(m->bytes))
-		return t;
-	free(t);
-	return NULL;
-}
-
 /* --- the node with the extent --- */
 
 static struct target *target_of(struct extents *x, const char *name)
@@ -201,7 +122,7 @@ static void answered(void *arg, const struct frame *f, const u8 *payload,
 		if (f->type == MSG_ERROR &&
 		    !msg_error_decode(&e, payload, f->length) &&
 		    e.code == -ESTALE)
-			forget(op->extents, &op->handle);
+			table_forget(op->extents, &op->handle);
 		conn_send(op->conn, &out, payload, f->length, NULL, 0);
 	} else {
 		conn_reply_failure(op->conn, op->tag, why);
@@ -295,7 +216,7 @@ static void kept_here(struct op *op)
 		conn_reply(op->conn, op->tag, OK, ok, &ok);
 	}
 	if (f.code == -ESTALE)
-		forget(x, &op->handle);
+		table_forget(x, &op->handle);
 	if (f.code)
 		op_fail(op, &f);
 	else
@@ -367,7 +288,7 @@ static void table_came(void *arg, const struct frame *f, const u8 *payload,
 		return;
 	}
 	if (!msg_malloc_table_decode(&m, payload, f->length))
-		t = table_of(&m);
+		t = table_read(&m);
 	if (!t) {
 		struct failure bad;
 
@@ -376,7 +297,7 @@ static void table_came(void *arg, const struct frame *f, const u8 *payload,
 		op_fail(op, &bad);
 		return;
 	}
-	remember(op->extents, &op->handle, t);
+	table_remember(op->extents, &op->handle, t);
 	to_extent(op, t);
 }
 
@@ -428,7 +349,7 @@ static void at_own_object(struct op *op)
 static void at_object(struct op *op)
 {
 	struct extents *x = op->extents;
-	struct remembered *known = recall(x, &op->handle);
+	const struct table *known = table_recall(x, &op->handle);
 	char maker[NODE_NAME_MAX + 1];
 	struct failure f;
 
@@ -439,7 +360,7 @@ static void at_object(struct op *op)
 	} else if (!strcmp(maker, x->node->local.node)) {
 		at_own_object(op);
 	} else if (of_extents(op) && known) {
-		to_extent(op, known->table);
+		to_extent(op, known);
 	} else if (of_extents(op)) {
 		u16 type = op->type;
 
@@ -450,7 +371,7 @@ static void at_object(struct op *op)
 			op->type = type;
 	} else {
 		if (op->type == MSG_MALLOC_FREE)
-			forget(x, &op->handle);
+			table_forget(x, &op->handle);
 		if (!send_to(op, maker, op->type, answered))
 			op_out_of_memory(op);
 	}
@@ -460,15 +381,19 @@ static void op_run(struct op *op)
 {
 	struct extents *x = op->extents;
 	const char *user = policy_cloud_name(x->node->policy, op->user);
+	struct policy_grant grant;
 	struct msg_malloc m;
-	struct failure f;
+	struct failure f = { 0 };
 
-	if (!user || !conf_user_name_valid(user)) {
+	if (!user)
 		failure_set(&f, -EACCES, "memory object",
-			    "give the account a name, or a line in [idmap] of "
-			    "virgo_cloud.conf",
+			    "a line in [idmap] of virgo_cloud.conf",
 			    "the cloud has no name for user %.60s of this node",
 			    op->user);
+	else
+		policy_admit(x->node->policy, x->node->local.node, op->user,
+			     "memory object", &grant, &f);
+	if (f.code) {
 		op_fail(op, &f);
 		return;
 	}
@@ -645,6 +570,5 @@ void ops_free(struct extents *x)
 		x->targets = t->next;
 		free(t);
 	}
-	for (i = 0; i < TABLES_MAX; i++)
-		free(x->remembered[i].table);
+	tables_free(x);
 }

@@ -215,6 +215,34 @@ wait_for 10 takes gamma 0
 errors ESTALE ann gamma "virgo.Memory('$held').get(1)"
 assert_match "$(on beta virgo audit)" 'ann@beta +memory object end .*its lease has ended'
 
+step "a node that hangs is an error in time, and keeps what it has"
+big=$(make alpha $((20 * mib)) 600)
+at ann alpha "$shared" put "$big" 0 < <(head -c $((20 * mib)) "$NET_DIR/big")
+last=$(map_json alpha "$big" 'm["extents"][-1]["node"]')
+kill -STOP "${PID[virgod-$last]}"
+before=$SECONDS
+assert_fails 1 at ann alpha "$shared" get "$big" $((19 * mib)) 1
+[ $((SECONDS - before)) -lt "$(($(patience 10000) / 1000))" ] ||
+	fail "it took $((SECONDS - before)) s"
+kill -CONT "${PID[virgod-$last]}"
+is_back() {
+	at ann alpha "$shared" get "$big" $((19 * mib)) $mib | cmp - \
+		<(dd if="$NET_DIR/big" bs=1M skip=19 count=1 status=none)
+}
+wait_for 30 is_back
+at ann beta virgo memory free "$big"
+for n in beta gamma; do
+	wait_for 30 takes "$n" 0
+done
+
+step "[allow] counts for objects too"
+budget beta 'objects = 8M\n[allow]\nalpha = bob\n'
+errors ENOMEM ann alpha "virgo.malloc(20 << 20)"
+at bob alpha python3 -c "import virgo; virgo.malloc(20 << 20).free()"
+budget beta 'objects = 8M\n[allow]\nbeta = bob\n* = *\n'
+errors EACCES ann beta "virgo.malloc(1)"
+budget beta 'objects = 8M\n'
+
 step "a keeper that is started anew has lost its part, and says so"
 big=$(make alpha $((20 * mib)) 600)
 at ann gamma "$shared" put "$big" 0 < <(head -c $((20 * mib)) "$NET_DIR/big")
