@@ -242,12 +242,12 @@ static s64 renewed_beta(const struct tls_peer *of, void *arg)
 static void live_for(struct end *s, struct end *c, s64 a_life_s, s64 b_life_s,
 		     s64 *renewed)
 {
-	struct tls_identity *a = kit_identity(authority, "alpha", time(NULL),
+	s64 now = time(NULL);
+	struct tls_identity *a = kit_identity(authority, "alpha", now,
 					      a_life_s);
-	struct tls_identity *b = kit_identity(authority, "beta", time(NULL),
-					      b_life_s);
+	struct tls_identity *b = kit_identity(authority, "beta", now, b_life_s);
 
-	life_end = time(NULL) + 3;
+	life_end = now + b_life_s;
 	tls_identity_set_renewed(a, renewed_beta, renewed);
 	tls_identity_set_renewed(b, renewed_beta, renewed);
 	tls_dial(s, c, a, b, TLS_CONTROL, 1u << TLS_CONTROL, "alpha", NULL);
