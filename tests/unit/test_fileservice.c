@@ -323,6 +323,94 @@ Test(fileops, cut_requests_are_refused)
 	bench_close(&b);
 }
 
+/* One session may have several owners of locks: the programs of a mount. */
+enum { OWNER_A = 11, OWNER_B = 22, PID_A = 111 };
+
+static int set_lock(struct bench *b, u64 file, u64 owner, u8 type, u64 start,
+		    u64 end)
+{
+	const struct msg_file_setlk m = { .file = file,
+					  .owner = owner,
+					  .pid = PID_A,
+					  .type = type,
+					  .start = start,
+					  .end = end };
+	struct job *j = REQUEST(b, FILE_SETLK, file_setlk, &m);
+	int ret = j->ret;
+
+	job_free(j);
+	return ret;
+}
+
+static struct msg_file_lock get_lock(struct bench *b, u64 file, u64 owner)
+{
+	const struct msg_file_getlk m = { .file = file,
+					  .owner = owner,
+					  .type = FILE_LOCK_WRITE,
+					  .end = INT64_MAX };
+	struct job *j = REQUEST(b, FILE_GETLK, file_getlk, &m);
+	struct msg_file_lock got;
+
+	cr_assert_eq(j->ret, 0);
+	cr_assert_eq(msg_file_lock_decode(&got, j->reply, j->reply_len), 0);
+	job_free(j);
+	return got;
+}
+
+static u64 lockable(struct bench *b)
+{
+	struct msg_file_create create = { .dir = b->root_handle,
+					  .name = span_of("f"),
+					  .flags = FILE_OPEN_READ |
+						   FILE_OPEN_WRITE,
+					  .mode = 0600 };
+	struct job *j = REQUEST(b, FILE_CREATE, file_create, &create);
+	struct msg_file_created made;
+
+	cr_assert_eq(j->ret, 0);
+	cr_assert_eq(msg_file_created_decode(&made, j->reply, j->reply_len), 0);
+	job_free(j);
+	return made.file;
+}
+
+Test(fileops, locks_of_ranges_belong_to_their_owner)
+{
+	struct msg_file_unlock_owner over = { .owner = OWNER_A };
+	struct msg_file_lock got;
+	struct bench b;
+	struct job *j;
+	u64 f;
+
+	bench_open(&b);
+	over.file = f = lockable(&b);
+	cr_assert_eq(set_lock(&b, f, OWNER_A, FILE_LOCK_WRITE, 10, 19), 0);
+	got = get_lock(&b, f, OWNER_B);
+	cr_assert(got.type == FILE_LOCK_WRITE && got.start == 10 &&
+		  got.end == 19 && got.pid == PID_A);
+	cr_assert_eq(get_lock(&b, f, OWNER_A).type, FILE_LOCK_NONE);
+	cr_assert_eq(set_lock(&b, f, OWNER_B, FILE_LOCK_READ, 19, 30), -EAGAIN);
+	cr_assert_eq(set_lock(&b, f, OWNER_B, FILE_LOCK_READ, 20, 30), 0);
+	cr_assert_eq(set_lock(&b, f, OWNER_A, FILE_LOCK_NONE, 15, 19), 0);
+	cr_assert_eq(get_lock(&b, f, OWNER_B).end, 14);
+	/* The owner has closed the file: all it held here goes, and no more. */
+	j = REQUEST(&b, FILE_UNLOCK_OWNER, file_unlock_owner, &over);
+	cr_assert_eq(j->ret, 0);
+	job_free(j);
+	cr_assert_eq(get_lock(&b, f, OWNER_B).type, FILE_LOCK_NONE);
+	cr_assert_eq(get_lock(&b, f, OWNER_A).type, FILE_LOCK_READ);
+	cr_assert_eq(set_lock(&b, f, OWNER_A, FILE_LOCK_WRITE, 40, INT64_MAX),
+		     0);
+	cr_assert_eq(get_lock(&b, f, OWNER_B).end, INT64_MAX);
+	cr_assert_eq(set_lock(&b, f, OWNER_A, FILE_LOCK_NONE + 1, 0, 1),
+		     -EINVAL);
+	cr_assert_eq(set_lock(&b, f, OWNER_A, FILE_LOCK_READ, 2, 1), -EINVAL);
+	cr_assert_eq(set_lock(&b, f, OWNER_A, FILE_LOCK_READ,
+			      (u64)INT64_MAX + 1, UINT64_MAX),
+		     -EINVAL);
+	filesession_release(b.session, f);
+	bench_close(&b);
+}
+
 static bool nobody(void *arg, const u8 id[16])
 {
 	return false;
