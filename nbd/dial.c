@@ -69,6 +69,9 @@ static int give_up(struct talk *t, int code, const char *what)
 
 static int receive(struct talk *t, u8 *in, size_t len)
 {
+	/* Who sends for ever leaves nothing to wait for. */
+	if (now_ms() >= t->deadline_ms)
+		return give_up(t, -ETIMEDOUT, "NBD");
 	while (len) {
 		ssize_t n = recv(t->fd, in, len, MSG_DONTWAIT);
 		int ret;
