@@ -31,14 +31,15 @@ struct run {
 	struct hosts nodes;
 	bool all, explain, detach, terminal, no_input;
 	const char *policy, *cwd, *bcast;
-	const char *env[ENV_MAX];
 	int env_count;
 	u64 timeout_ms, memory_bytes;
 	u32 cpu_ppm, pids, window;
 	u8 hash[SHA256_BYTES];
 	char **argv;
-	char here[4096]; /* our directory, if it is below /virgo */
 	struct span argv_list, env_list;
+	/* Large and seldom used, so last: a page not touched costs no fault. */
+	char here[4096]; /* our directory, if it is below /virgo */
+	const char *env[ENV_MAX];
 };
 
 static const char help[] =
