@@ -124,6 +124,8 @@ u64 jobs_new_id(struct jobs *js);
 void jobs_served(struct jobs *js, const char *node, u64 asked_us);
 /* virgo-spawn knows the name of @uid; "" for none. */
 void jobs_name_known(struct jobs *js, u32 uid, const char *name);
+/* virgo-spawn ended, and with it all questions for names. */
+void jobs_names_lost(struct jobs *js);
 
 /* --- job_run.c --- */
 

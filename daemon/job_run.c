@@ -826,6 +826,7 @@ static void on_lost(void *arg)
 	struct job *j;
 	u32 i;
 
+	jobs_names_lost(js);
 	failure_set(&f, -ECONNRESET, jobs_object(js), "once more",
 		    "virgo-spawn ended, and the job with it");
 	for (i = 0; i < JOB_BUCKETS; i++)

@@ -456,6 +456,21 @@ static void ask_name(const struct caller *who, uid_t uid,
 	}
 }
 
+void jobs_names_lost(struct jobs *js)
+{
+	const struct failure f = { .code = -EAGAIN, .object = "run",
+				   .what = "virgo-spawn ended before it told "
+					   "your name",
+				   .remedy = "once more" };
+	struct naming *n;
+
+	while ((n = js->namings)) {
+		exchange_fail(&n->x, &f);
+		exchange_close(&n->x);
+		naming_gone(&n->x);
+	}
+}
+
 void jobs_name_known(struct jobs *js, u32 uid, const char *name)
 {
 	struct naming **at = &js->namings, *n, *ready = NULL;

@@ -268,15 +268,20 @@ static void restart(struct spawner *s)
 	}
 }
 
+static void reap(struct spawner *s)
+{
+	if (s->gone > 0)
+		waitpid(s->gone, NULL, WNOHANG);
+	s->gone = 0;
+}
+
 /* Its socket ends before it can be waited for, so that is done here too. */
 static void restart_fired(struct timer *t)
 {
 	struct spawner *s = (void *)((u8 *)t - offsetof(struct spawner,
 							restart));
 
-	if (s->gone > 0)
-		waitpid(s->gone, NULL, WNOHANG);
-	s->gone = 0;
+	reap(s);
 	if (s->socket.fd < 0)
 		restart(s);
 }
@@ -286,6 +291,7 @@ static void helper_ended(struct spawner *s)
 	bool lived = loop_clock_us() - s->started_us > RESTART_US;
 
 	log_error("virgo-spawn ended; starting it again");
+	reap(s); /* the one before, if this one ended early */
 	s->gone = s->pid;
 	close_helper(s);
 	s->ops->lost(s->arg);

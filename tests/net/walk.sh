@@ -17,7 +17,7 @@
 WALK_MOST=200
 WALK_AS=()
 WALK_MORE=()
-WALK_FOLLOW=-f # also its children; "" for one that leaves a daemon behind
+WALK_FOLLOW=-f # also the children it makes; "" for itself only
 WALK_AT=
 
 # What a command does to anything outside of it.
@@ -84,7 +84,7 @@ walk_into() {
 	for ((n = 1; n <= WALK_MOST; n++)); do
 		WALK_AT="$n of $calls"
 		pid=$($find)
-		strace -f -qq -o /dev/null -p "$pid" -e trace="$calls" \
+		strace ${WALK_FOLLOW:+-f} -qq -o /dev/null -p "$pid" -e trace="$calls" \
 			-e inject="$calls:signal=KILL:when=$n" 3>&- \
 			> /dev/null 2>&1 < /dev/null &
 		tracer=$!
