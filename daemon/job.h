@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What the parts of the job service share: jobs.c (requests and exchanges),
- * job_run.c (a job running here), job_relay.c (a request passed on to another
+ * job_run.c and job_here.h (a job running here), job_relay.c (one passed on to another
  * node), job_kept.c (detached jobs and their records), blobs.c (programs sent
  * along). Not for other parts of virgod, which include jobs.h.
  *
@@ -127,7 +127,7 @@ void jobs_name_known(struct jobs *js, u32 uid, const char *name);
 /* virgo-spawn ended, and with it all questions for names. */
 void jobs_names_lost(struct jobs *js);
 
-/* --- job_run.c --- */
+/* --- job_run.c, job_stream.c, job_events.c --- */
 
 void job_start(const struct caller *who, const struct msg_job_start *m);
 void job_signal_id(const struct caller *who, u64 id, int sig);
