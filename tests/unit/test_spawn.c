@@ -484,12 +484,15 @@ Test(spawn, kills_jobs_when_virgod_ends_but_not_detached_ones)
 	char dir[] = "/tmp/test-spawn-XXXXXX", path[80], buf[64] = "";
 	const char *m = mark();
 	int folder, fd, n = 0;
+	char script[128];
 	u64 end;
 
 	cr_assert(mkdtemp(dir));
+	snprintf(script, sizeof(script),
+		 "until [ -e %s/go ]; do sleep 0.05; done; exit 5", dir);
 	folder = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	start_quiet(1, &(struct spec){ .argv = ARGV("sleep", m) });
-	start_quiet(2, &(struct spec){ .argv = SH("sleep 1; exit 5"),
+	start_quiet(2, &(struct spec){ .argv = SH(script),
 				       .start_flags = JOB_DETACH,
 				       .folder_fd = folder });
 	UNTIL(seen[1].pid && seen[2].pid);
@@ -500,6 +503,10 @@ Test(spawn, kills_jobs_when_virgod_ends_but_not_detached_ones)
 		loop_step(loop, 10);
 	cr_assert_eq(alive(m), 0);
 	cr_assert_eq(kill(seen[2].pid, 0), 0, "the detached one goes on");
+	fd = openat(folder, "go", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	cr_assert(fd >= 0);
+	close(fd);
+	end = loop_clock_us() + WAIT_MS * 1000;
 	snprintf(path, sizeof(path), "%s/" SPAWN_STATUS_FILE, dir);
 	while (access(path, F_OK) && loop_clock_us() < end)
 		loop_step(loop, 10);
@@ -511,7 +518,9 @@ Test(spawn, kills_jobs_when_virgod_ends_but_not_detached_ones)
 	unlink(path);
 	snprintf(path, sizeof(path), "%s/" SPAWN_PID_FILE, dir);
 	cr_assert_eq(unlink(path), 0);
-	rmdir(dir);
+	cr_assert_eq(unlinkat(folder, "go", 0), 0);
+	close(folder);
+	cr_assert_eq(rmdir(dir), 0);
 }
 
 Test(spawn, comes_back_when_killed)
