@@ -292,3 +292,9 @@ bool inode_unlock_owner(struct inode *i, const struct file *f, u64 owner)
 	}
 	return any;
 }
+
+void inode_seen(struct inode *i, const struct rec_attr *a)
+{
+	if (S_ISDIR(a->mode) && !i->attr_us)
+		i->attr = *a;
+}

@@ -45,9 +45,12 @@ struct inode {
 		u32 ctime_ns;
 		u64 size;
 	} version;
-	/* Of a directory, after what we last changed in it. */
+	u32 dirs_open; /* descriptors of it as a directory */
+	/* Of a directory: as last seen; with @attr_us, after what we last changed
+	 * in it.
+	 */
 	struct rec_attr attr;
-	u64 attr_us; /* when it was so; 0: not known */
+	u64 attr_us; /* when it was so; 0: not since a change */
 	u64 no_caps_us; /* when it had no security.capability; 0: not known */
 	struct lastname *last;
 	struct file *files; /* open ones */
@@ -79,6 +82,8 @@ static inline struct span inode_handle(const struct inode *i)
 struct inode *inodes_find(struct inodes *t, const struct volume *v,
 			  struct span handle);
 
+/* The server told these attributes of it. */
+void inode_seen(struct inode *i, const struct rec_attr *a);
 /* Remembers that @name in @dir led here; NULL @dir forgets. */
 void inode_named(struct inode *i, const struct inode *dir, const char *name);
 bool inode_is_named(const struct inode *i, const struct inode *dir,

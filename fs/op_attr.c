@@ -9,6 +9,7 @@
 static void done_attr(struct call *c, int err, const u8 *payload, u32 len)
 {
 	fuse_req_t req = c->request;
+	struct inode *i = c->inode;
 	struct msg_file_attr r;
 	struct rec_attr a;
 	struct stat st;
@@ -16,6 +17,14 @@ static void done_attr(struct call *c, int err, const u8 *payload, u32 len)
 	if (!err && (msg_file_attr_decode(&r, payload, len) ||
 		     rec_attr_decode(&a, r.attr.data, r.attr.len)))
 		err = -EPROTO;
+	if (!err && i)
+		inode_seen(i, &a);
+	/* Open and removed: as a local file system says it of a directory. */
+	if (err == -ESTALE && i && i->dirs_open && S_ISDIR(i->attr.mode)) {
+		a = i->attr;
+		a.nlink = 0;
+		err = 0;
+	}
 	if (err) {
 		op_error(req, err);
 		return;
@@ -66,6 +75,8 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		c->named = true;
 		c->done = done_attr;
 		use_file(c, i);
+		inode_hold(i);
+		c->inode = i;
 	}
 	op_start(req, c);
 }
@@ -196,10 +207,19 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int valid,
 	change_go(ch);
 }
 
+static void ask_space(fuse_req_t req, struct inode *i);
+
 static void done_statfs(struct call *c, int err, const u8 *payload, u32 len)
 {
+	struct inode *root = c->volume->root;
 	struct msg_file_space m;
 	struct statvfs s;
+
+	/* What was open and removed lies where the volume lies. */
+	if (err == -ESTALE && root && c->inode != root) {
+		ask_space(c->request, root);
+		return;
+	}
 
 	if (!err && msg_file_space_decode(&m, payload, len))
 		err = -EPROTO;
@@ -219,21 +239,27 @@ static void done_statfs(struct call *c, int err, const u8 *payload, u32 len)
 	fuse_reply_statfs(c->request, &s);
 }
 
-void op_statfs(fuse_req_t req, fuse_ino_t ino)
+static void ask_space(fuse_req_t req, struct inode *i)
 {
-	struct inode *i = inode_of(ino);
-	struct msg_file_statfs m = { 0 };
-	struct call *c;
+	const struct msg_file_statfs m = { .handle = inode_handle(i) };
+	struct call *c = call_make(i->volume, FILE_STATFS, file_statfs,
+				   MSG_FILE_SPACE, &m);
 
-	if (!i) {
-		root_statfs(req);
-		return;
-	}
-	m.handle = inode_handle(i);
-	c = call_make(i->volume, FILE_STATFS, file_statfs, MSG_FILE_SPACE, &m);
 	if (c) {
 		c->named = true;
 		c->done = done_statfs;
+		inode_hold(i);
+		c->inode = i;
 	}
 	op_start(req, c);
+}
+
+void op_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+	struct inode *i = inode_of(ino);
+
+	if (i)
+		ask_space(req, i);
+	else
+		root_statfs(req);
 }

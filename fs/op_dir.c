@@ -31,6 +31,7 @@ static struct dir *dir_of(const struct fuse_file_info *fi)
 void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct dir *d = calloc(1, sizeof(*d));
+	struct inode *i = inode_of(ino);
 
 	if (!d) {
 		op_error(req, -ENOMEM);
@@ -39,12 +40,17 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	fi->fh = (uintptr_t)d;
 	if (fuse_reply_open(req, fi))
 		free(d);
+	else if (i)
+		i->dirs_open++;
 }
 
 void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct dir *d = dir_of(fi);
+	struct inode *i = inode_of(ino);
 
+	if (i)
+		i->dirs_open--;
 	free(d->listing);
 	free(d);
 	op_error(req, 0);

@@ -144,6 +144,7 @@ void op_entry(struct mount *m, struct inode *i, const struct rec_attr *a,
 					.generation = 1,
 					.attr_timeout = ATTR_TIMEOUT,
 					.entry_timeout = ATTR_TIMEOUT };
+	inode_seen(i, a);
 	op_stat(m, i->volume, a, &e->attr);
 }
 

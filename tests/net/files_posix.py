@@ -152,6 +152,23 @@ def test_unlinked():
     assert os.pread(fd, 9, 0) == b"old" and get("old") == b"new"
 
 
+def test_removed_directory():
+    os.mkdir("removed", 0o750)
+    fd = os.open("removed", os.O_RDONLY | os.O_DIRECTORY)
+    before = os.fstat(fd)
+    os.rmdir("removed")
+    for _ in range(2):
+        now = os.fstat(fd)
+        assert (now.st_nlink, now.st_ino, now.st_mode) == (
+            0, before.st_ino, before.st_mode), now
+        time.sleep(1.1)  # beyond what the kernel remembers
+    assert os.fpathconf(fd, "PC_NAME_MAX") == 255
+    assert os.fstatvfs(fd).f_bsize > 0
+    fails(errno.ENOENT, os.stat, "removed")
+    fails(errno.ENOENT, os.open, "new", os.O_CREAT | os.O_WRONLY, dir_fd=fd)
+    os.close(fd)
+
+
 def test_tmpfile():
     fd = os.open(".", os.O_TMPFILE | os.O_RDWR, 0o600)
     os.write(fd, b"nameless")
