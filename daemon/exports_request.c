@@ -319,7 +319,7 @@ static const struct service services[] = {
 	{ MSG_FILE_FSYNC, ANYBODY, handle_op },
 	{ MSG_FILE_FSYNCDIR, FROM_PEER, handle_op },
 	{ MSG_FILE_SYNCFS, FROM_PEER, handle_op },
-	{ MSG_FILE_READDIR, FROM_PEER, handle_op },
+	{ MSG_FILE_READDIR, ANYBODY, handle_op },
 	{ MSG_FILE_STATFS, FROM_PEER, handle_op },
 	{ MSG_FILE_SETXATTR, FROM_PEER, handle_op },
 	{ MSG_FILE_GETXATTR, FROM_PEER, handle_op },

@@ -11,7 +11,7 @@
  *
  * When the connection to the node was lost and made again, the session there goes
  * on; the volume is attached again ahead of the next request. Requests under way
- * at that moment fail. All runs in the loop's thread, but for names of users.
+ * at that moment fail, and the library repeats those that may happen twice. All runs in the loop's thread, but for names of users.
  */
 #include "file_relay.h"
 
@@ -440,6 +440,7 @@ static bool file_of(const struct request *r, u64 *file, bool *who)
 	case MSG_FILE_READLINK:
 	case MSG_FILE_OPEN:
 	case MSG_FILE_CREATE:
+	case MSG_FILE_READDIR:
 		return len >= 4;
 	default: /* read, write, fsync, release */
 		*who = false;

@@ -232,3 +232,20 @@ int api_connect(struct client **out, struct failure *f)
 	api_state_dir(dir);
 	return client_open(out, dir[0] ? dir : NULL, f);
 }
+
+void api_copy(void *out, size_t size, const void *in, size_t in_size)
+{
+	size_t have = size < in_size ? size : in_size;
+
+	memcpy(out, in, have);
+	memset((u8 *)out + have, 0, size - have);
+}
+
+void api_text(char *out, size_t size, struct span s)
+{
+	size_t n = s.len < size ? s.len : size - 1;
+
+	if (n)
+		memcpy(out, s.data, n);
+	out[n] = 0;
+}

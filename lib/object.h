@@ -52,6 +52,14 @@ ssize_t api_result(ssize_t ret, const char *object);
 
 /* A number that every virgo_set_state() changes. */
 unsigned int api_state(void);
+
+/* Copies a struct to a program that knows @size bytes of it: what it does not know is
+ * left out, what the library does not know is 0.
+ */
+void api_copy(void *out, size_t size, const void *in, size_t in_size);
+/* As much of @s as fits, with its NUL. */
+void api_text(char *out, size_t size, struct span s);
+
 /* The folder that it named into @dir (PATH_MAX bytes), "" when none was. */
 void api_state_dir(char *dir);
 /* Connects to the virgod there. */

@@ -12,18 +12,27 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include "virgo.h"
 
 enum {
 	DEPTH_MAX = 256, /* of directories */
 	LINKS_MAX = 40, /* as the kernel */
 	REST_MAX = 2 * 4096,
 	RACES_MAX = 8, /* times another client may come between */
+	REPEATS_MAX = 3, /* times a request is sent, when connections are lost */
 };
 
 struct walk {
 	struct remote_file *file;
 	struct failure *f;
 	char volume[256];
+	/* At the last component; and at what is no name in a directory. */
+	int (*last)(struct walk *w, const char *name);
+	int (*here)(struct walk *w);
+	bool follow;
+	struct rec_attr *attr; /* of what was looked up last */
 	int flags;
 	u32 mode;
 	int links;
@@ -32,13 +41,43 @@ struct walk {
 	char rest[REST_MAX]; /* of the path */
 };
 
+/* Whether a request may happen twice with the effect of once. */
+static bool may_repeat(const struct remote_file *file, u16 type)
+{
+	switch (type) {
+	case MSG_FILE_ATTACH:
+	case MSG_FILE_LOOKUP:
+	case MSG_FILE_READLINK:
+	case MSG_FILE_GETATTR:
+	case MSG_FILE_SETATTR: /* a size */
+	case MSG_FILE_READ:
+	case MSG_FILE_READDIR:
+	case MSG_FILE_FSYNC:
+		return true;
+	case MSG_FILE_WRITE:
+		return !(file->flags & FILE_OPEN_APPEND);
+	case MSG_FILE_OPEN:
+		return !(file->flags & FILE_OPEN_TRUNCATE);
+	default:
+		return false;
+	}
+}
+
 int remote_file_call(struct remote_file *file, u16 type, const void *head,
 		     size_t head_len, const void *body, size_t body_len,
 		     u16 want, struct span *reply, struct failure *f)
 {
-	int ret = client_call_with(file->client, type, head, head_len, body,
-				   body_len, want, reply, f);
+	int tries = may_repeat(file, type) ? REPEATS_MAX : 1;
+	int ret;
 
+	/* Only the connection between the nodes gives this; what has become of
+	 * the one to virgod is -EPIPE.
+	 */
+	do {
+		*f = (struct failure){ 0 };
+		ret = client_call_with(file->client, type, head, head_len, body,
+				       body_len, want, reply, f);
+	} while (ret == -ECONNRESET && --tries);
 	if (!ret)
 		return 0;
 	/* The server does not know the file any more. */
@@ -179,15 +218,13 @@ static int attach(struct walk *w)
 	return 0;
 }
 
-static int look_up(struct walk *w, const char *name, struct remote_handle *h,
-		   u32 *mode)
+static int look_up(struct walk *w, const char *name, struct remote_handle *h)
 {
 	const struct msg_file_lookup m = {
 		.dir = handle_span(&w->dirs[w->depth - 1]),
 		.name = span_of(name),
 	};
 	struct msg_file_entry e;
-	struct rec_attr a;
 	struct span s;
 	int ret = remote_file_request(w->file, FILE_LOOKUP, file_lookup, &m,
 				      MSG_FILE_ENTRY, &s, w->f);
@@ -196,9 +233,8 @@ static int look_up(struct walk *w, const char *name, struct remote_handle *h,
 		return ret;
 	if (msg_file_entry_decode(&e, s.data, s.len) ||
 	    !take_handle(e.handle, h) ||
-	    rec_attr_decode(&a, e.attr.data, e.attr.len))
+	    rec_attr_decode(w->attr, e.attr.data, e.attr.len))
 		return fail(w, -EPROTO, NULL, NULL);
-	*mode = a.mode;
 	return 0;
 }
 
@@ -269,14 +305,13 @@ static int open_found(struct walk *w, const char *name,
 static int step(struct walk *w, const char *name)
 {
 	struct remote_handle h;
-	u32 mode;
-	int ret = look_up(w, name, &h, &mode);
+	int ret = look_up(w, name, &h);
 
 	if (ret)
 		return ret;
-	if (S_ISLNK(mode))
+	if (S_ISLNK(w->attr->mode))
 		return follow(w, &h);
-	if (!S_ISDIR(mode))
+	if (!S_ISDIR(w->attr->mode))
 		return fail(w, -ENOTDIR, NULL, NULL);
 	if (w->depth == DEPTH_MAX)
 		return fail(w, -ENAMETOOLONG, NULL, "it lies too deep");
@@ -290,8 +325,7 @@ static int step(struct walk *w, const char *name)
 static int open_last(struct walk *w, const char *name)
 {
 	struct remote_handle h;
-	u32 mode;
-	int ret = look_up(w, name, &h, &mode);
+	int ret = look_up(w, name, &h);
 
 	if (ret == -ENOENT && w->flags & O_CREAT) {
 		*w->f = (struct failure){ 0 };
@@ -301,9 +335,9 @@ static int open_last(struct walk *w, const char *name)
 		return ret;
 	if ((w->flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
 		return fail(w, -EEXIST, NULL, NULL);
-	if (S_ISLNK(mode) && w->flags & O_NOFOLLOW)
+	if (S_ISLNK(w->attr->mode) && w->flags & O_NOFOLLOW)
 		return fail(w, -ELOOP, NULL, NULL);
-	if (S_ISLNK(mode)) {
+	if (S_ISLNK(w->attr->mode)) {
 		ret = follow(w, &h);
 		return ret ? ret : 1;
 	}
@@ -324,6 +358,33 @@ static int open_settled(struct walk *w, const char *name)
 	return ret;
 }
 
+/* "", or what ends with "..". */
+static int open_here(struct walk *w)
+{
+	return fail(w, -EISDIR, NULL, NULL);
+}
+
+static int find_last(struct walk *w, const char *name)
+{
+	struct remote_handle h;
+	int ret = look_up(w, name, &h);
+
+	if (ret)
+		return ret;
+	if (S_ISLNK(w->attr->mode) && w->follow) {
+		ret = follow(w, &h);
+		return ret ? ret : 1;
+	}
+	w->file->handle = h;
+	return 0;
+}
+
+static int find_here(struct walk *w)
+{
+	w->file->handle = w->dirs[w->depth - 1];
+	return remote_file_attr(w->file, w->attr, w->f);
+}
+
 static int walk(struct walk *w)
 {
 	char name[FILE_NAME_BYTES_MAX + 1];
@@ -332,8 +393,8 @@ static int walk(struct walk *w)
 		int more = next_name(w, name);
 		int ret = 0;
 
-		if (more == -ENOENT) /* "", or what ends with ".." */
-			return fail(w, -EISDIR, NULL, NULL);
+		if (more == -ENOENT)
+			return w->here(w);
 		if (more < 0)
 			return fail(w, more, NULL, NULL);
 		if (!strcmp(name, "."))
@@ -345,7 +406,7 @@ static int walk(struct walk *w)
 		if (more) {
 			ret = step(w, name);
 		} else {
-			ret = open_settled(w, name);
+			ret = w->last(w, name);
 			if (ret <= 0)
 				return ret;
 		}
@@ -371,27 +432,111 @@ static u32 wire_flags(int flags)
 					     0);
 }
 
-int remote_file_open(struct remote_file *file, const char *path, int flags,
-		     u32 mode, struct failure *f)
+static struct walk *walk_new(struct remote_file *file, const char *path,
+			     struct rec_attr *a, struct failure *f)
 {
 	struct walk *w = calloc(1, sizeof(*w));
-	int ret;
 
-	if (!w)
-		return failure_set(f, -ENOMEM, path, NULL, "out of memory");
+	if (!w) {
+		failure_set(f, -ENOMEM, path, NULL, "out of memory");
+		return NULL;
+	}
 	snprintf(file->path, sizeof(file->path), "%s", path);
-	file->flags = wire_flags(flags);
 	w->file = file;
+	w->attr = a;
 	w->f = f;
-	w->flags = flags;
-	w->mode = mode;
-	ret = split(w, path);
+	return w;
+}
+
+/* Goes the way of @path; frees @w. */
+static int walk_to(struct walk *w, const char *path)
+{
+	int ret = split(w, path);
+
 	if (!ret)
 		ret = attach(w);
 	if (!ret)
 		ret = walk(w);
+	if (ret && !w->f->code)
+		failure_set(w->f, ret, path, NULL, "%s", strerror(-ret));
 	free(w);
-	if (ret && !f->code)
-		failure_set(f, ret, path, NULL, "%s", strerror(-ret));
 	return ret;
+}
+
+int remote_file_open(struct remote_file *file, const char *path, int flags,
+		     u32 mode, struct failure *f)
+{
+	struct rec_attr a;
+	struct walk *w = walk_new(file, path, &a, f);
+
+	if (!w)
+		return -ENOMEM;
+	file->flags = wire_flags(flags);
+	w->flags = flags;
+	w->mode = mode;
+	w->last = open_settled;
+	w->here = open_here;
+	return walk_to(w, path);
+}
+
+int remote_file_find(struct remote_file *file, const char *path, bool follow,
+		     struct rec_attr *a, struct failure *f)
+{
+	struct walk *w = walk_new(file, path, a, f);
+
+	if (!w)
+		return -ENOMEM;
+	w->follow = follow;
+	w->last = find_last;
+	w->here = find_here;
+	return walk_to(w, path);
+}
+
+int remote_file_attr(struct remote_file *file, struct rec_attr *a,
+		     struct failure *f)
+{
+	const struct msg_file_getattr m = { .handle = handle_span(&file->handle),
+					    .file = file->id };
+	struct msg_file_attr attr;
+	struct span reply;
+	int ret = remote_file_request(file, FILE_GETATTR, file_getattr, &m,
+				      MSG_FILE_ATTR, &reply, f);
+
+	if (ret)
+		return ret;
+	if (msg_file_attr_decode(&attr, reply.data, reply.len) ||
+	    rec_attr_decode(a, attr.attr.data, attr.attr.len))
+		return -EPROTO;
+	return 0;
+}
+
+void remote_file_stat(const struct rec_attr *a, struct virgo_stat *st)
+{
+	*st = (struct virgo_stat){
+		.ino = a->ino,
+		.size = a->size,
+		.blocks = a->blocks,
+		.atime_s = a->atime_s,
+		.mtime_s = a->mtime_s,
+		.ctime_s = a->ctime_s,
+		.atime_ns = a->atime_ns,
+		.mtime_ns = a->mtime_ns,
+		.ctime_ns = a->ctime_ns,
+		.mode = a->mode,
+		.nlink = a->nlink,
+		.uid = a->uid,
+		.gid = a->gid,
+	};
+}
+
+int remote_file_publish(struct remote_file *file, struct failure *f)
+{
+	int fd = fcntl(client_fd(file->client), F_DUPFD_CLOEXEC, 0);
+	int ret = fd < 0 ? -errno : object_add(&file->object, fd);
+
+	if (!ret)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return failure_set(f, ret, file->path, NULL, "%s", strerror(-ret));
 }

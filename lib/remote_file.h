@@ -30,7 +30,10 @@ struct remote_file {
 	char path[256]; /* for failures; cut */
 };
 
-/* One request; the reply is valid until the next. 0 or a negative errno and @f. */
+/* One request; the reply is valid until the next. 0 or a negative errno and @f. When
+ * the connection to the volume's node was lost meanwhile, one that may happen twice
+ * is asked once more on the next connection.
+ */
 int remote_file_call(struct remote_file *file, u16 type, const void *head,
 		     size_t head_len, const void *body, size_t body_len,
 		     u16 want, struct span *reply, struct failure *f);
@@ -55,5 +58,21 @@ int remote_file_call(struct remote_file *file, u16 type, const void *head,
  */
 int remote_file_open(struct remote_file *file, const char *path, int flags,
 		     u32 mode, struct failure *f);
+/* The same way to whatever is there, which is not opened: its handle, and its
+ * attributes in @a. @follow: a symbolic link at the end, too.
+ */
+int remote_file_find(struct remote_file *file, const char *path, bool follow,
+		     struct rec_attr *a, struct failure *f);
+/* The attributes now of what is open, or was found. */
+int remote_file_attr(struct remote_file *file, struct rec_attr *a,
+		     struct failure *f);
+
+struct virgo_stat;
+/* The same as a program sees them. */
+void remote_file_stat(const struct rec_attr *a, struct virgo_stat *st);
+/* Makes it known under a descriptor of its own, so that close(2) on that does no
+ * harm: the descriptor, or a negative errno and @f.
+ */
+int remote_file_publish(struct remote_file *file, struct failure *f);
 
 #endif

@@ -202,6 +202,29 @@ int virgo_job_wait(int fd, struct virgo_result *result, size_t size,
  */
 int virgo_job_kill(const char *node, uint64_t job, int sig);
 
+enum virgo_job_flags {
+	VIRGO_JOB_DETACHED = 1 << 0,
+	VIRGO_JOB_ENDED = 1 << 1, /* and was not waited for yet: status counts */
+};
+struct virgo_job {
+	uint64_t job; /* its number on the node */
+	uint64_t started_s; /* since 1970, by that node's clock */
+	int32_t status; /* as a shell would show it */
+	uint32_t pid; /* there */
+	uint32_t flags; /* enum virgo_job_flags */
+	uint32_t reserved;
+	char node[64];
+	char user[64];
+	char from[64]; /* the node it was started from */
+	char command[256]; /* cut */
+};
+/* The caller's jobs on @node (NULL: this one), running or ended and not yet waited
+ * for; root sees everybody's of its own node. Fills up to @count elements of @size
+ * bytes each; gives their number, which may be larger.
+ */
+ssize_t virgo_jobs(const char *node, struct virgo_job *jobs, size_t count,
+		   size_t size);
+
 /* --- nodes --- */
 
 enum virgo_node_flags {
@@ -338,7 +361,9 @@ ssize_t virgo_write(int fd, const void *buf, size_t len);
  * (ESPIPE on a job). EIO from fsync also when the server's machine was restarted
  * since the bytes were written; ESTALE: the server does not know the file any
  * more, open it again. Signals do not interrupt these calls; a node that does not
- * answer is given up after seconds.
+ * answer is given up after seconds. When the connection between the nodes is lost, a
+ * request that may happen twice is repeated on the next one; an append, or what makes,
+ * cuts off or closes a file, fails with ECONNRESET, and may have been done.
  */
 ssize_t virgo_pread(int fd, void *buf, size_t len, int64_t offset);
 ssize_t virgo_pwrite(int fd, const void *buf, size_t len, int64_t offset);
@@ -402,6 +427,41 @@ void virgo_handle_print(const struct virgo_handle *handle,
 int virgo_handle_parse(const char *text, struct virgo_handle *handle);
 
 /* --- every descriptor --- */
+
+/* What is at a path, or open: as stat(2) and fstat(2), but with the owner's numbers of
+ * the volume's node. @flags: 0 or AT_SYMLINK_NOFOLLOW.
+ */
+struct virgo_stat {
+	uint64_t ino;
+	uint64_t size;
+	uint64_t blocks; /* of 512 bytes */
+	int64_t atime_s, mtime_s, ctime_s;
+	uint32_t atime_ns, mtime_ns, ctime_ns;
+	uint32_t mode; /* type and permissions */
+	uint32_t nlink;
+	uint32_t uid, gid;
+	uint32_t reserved;
+};
+int virgo_stat(const char *path, int flags, struct virgo_stat *st, size_t size);
+int virgo_fstat(int fd, struct virgo_stat *st, size_t size);
+
+/* A directory of a volume: a descriptor for virgo_readdir() and virgo_close(). */
+int virgo_opendir(const char *path);
+
+enum virgo_dirent_flags {
+	VIRGO_DIRENT_STAT = 1 << 0, /* stat counts: the caller may see it */
+};
+struct virgo_dirent {
+	uint64_t ino;
+	uint32_t type; /* DT_* of dirent.h */
+	uint32_t flags; /* enum virgo_dirent_flags */
+	struct virgo_stat stat; /* of the entry itself, not of a link's target */
+	char name[256];
+};
+/* The next entry, without "." and "..": 1, or 0 at the end. Names made or removed
+ * meanwhile may be missing or still there, as with readdir(3).
+ */
+int virgo_readdir(int fd, struct virgo_dirent *entry, size_t size);
 
 /* Ends the descriptor, and the job unless it is detached. For a file, what was
  * written is at the server.

@@ -60,17 +60,15 @@ static bool flags_known(int flags)
 	return !(flags & ~OPEN_KNOWN) && (flags & O_ACCMODE) != O_ACCMODE;
 }
 
-/* A descriptor of its own, so that close(2) on it does no harm. */
-static int publish(struct remote_file *file, struct failure *f)
+static struct remote_file *file_new(void)
 {
-	int fd = fcntl(client_fd(file->client), F_DUPFD_CLOEXEC, 0);
-	int ret = fd < 0 ? -errno : object_add(&file->object, fd);
+	struct remote_file *file = calloc(1, sizeof(*file));
 
-	if (!ret)
-		return fd;
-	if (fd >= 0)
-		close(fd);
-	return failure_set(f, ret, file->path, NULL, "%s", strerror(-ret));
+	if (file) {
+		file->object = (struct object){ .ops = &file_ops, .fd = -1 };
+		pthread_mutex_init(&file->lock, NULL);
+	}
+	return file;
 }
 
 int virgo_open(const char *path, int flags, mode_t mode)
@@ -82,16 +80,14 @@ int virgo_open(const char *path, int flags, mode_t mode)
 	if (!path || !flags_known(flags))
 		return api_fail_with(-EINVAL, path ? path : "virgo_open", NULL,
 				     "unknown flag");
-	file = calloc(1, sizeof(*file));
+	file = file_new();
 	if (!file)
 		return (int)api_result(-ENOMEM, path);
-	file->object = (struct object){ .ops = &file_ops, .fd = -1 };
-	pthread_mutex_init(&file->lock, NULL);
 	ret = api_connect(&file->client, &f);
 	if (!ret)
 		ret = remote_file_open(file, path, flags, mode, &f);
 	if (!ret)
-		ret = publish(file, &f);
+		ret = remote_file_publish(file, &f);
 	if (ret >= 0)
 		return ret;
 	file_free(&file->object);
@@ -125,7 +121,7 @@ static int check(const struct remote_file *file, u32 flag)
 	return file->id && file->flags & flag ? 0 : -EBADF;
 }
 
-static ssize_t read_piece(struct remote_file *file, u8 *buf, size_t len,
+static ssize_t read_piece(struct remote_file *file, void *buf, size_t len,
 			  s64 offset, struct failure *f)
 {
 	const struct msg_file_read m = { .file = file->id,
@@ -146,27 +142,7 @@ static ssize_t read_piece(struct remote_file *file, u8 *buf, size_t len,
 	return (ssize_t)data.data.len;
 }
 
-static ssize_t read_at(struct remote_file *file, u8 *buf, size_t len,
-		       s64 offset, struct failure *f)
-{
-	size_t done = 0;
-	ssize_t n = check(file, FILE_OPEN_READ);
-
-	if (!n && offset < 0)
-		n = -EINVAL;
-	while (!n && done < len) {
-		size_t want = len - done < FILE_IO_MAX ? len - done :
-							 FILE_IO_MAX;
-
-		n = read_piece(file, buf + done, want, offset + (s64)done, f);
-		if (n > 0)
-			done += (size_t)n;
-		n = n == (ssize_t)want ? 0 : n < 0 ? n : 1;
-	}
-	return done || n > 0 ? (ssize_t)done : n;
-}
-
-static ssize_t write_piece(struct remote_file *file, const u8 *buf, size_t len,
+static ssize_t write_piece(struct remote_file *file, void *buf, size_t len,
 			   s64 offset, struct failure *f)
 {
 	const struct msg_file_write m = { .file = file->id,
@@ -193,11 +169,15 @@ static ssize_t write_piece(struct remote_file *file, const u8 *buf, size_t len,
 	return (ssize_t)written.count;
 }
 
-static ssize_t write_at(struct remote_file *file, const u8 *buf, size_t len,
-			s64 offset, struct failure *f)
+/* All of it in pieces of what one request may carry; less where one gives less. */
+static ssize_t in_pieces(struct remote_file *file, u32 flag, void *buf,
+			 size_t len, s64 offset, struct failure *f)
 {
+	ssize_t (*piece)(struct remote_file *file, void *buf, size_t len,
+			 s64 offset, struct failure *f) =
+		flag == FILE_OPEN_READ ? read_piece : write_piece;
 	size_t done = 0;
-	ssize_t n = check(file, FILE_OPEN_WRITE);
+	ssize_t n = check(file, flag);
 
 	if (!n && offset < 0)
 		n = -EINVAL;
@@ -205,12 +185,24 @@ static ssize_t write_at(struct remote_file *file, const u8 *buf, size_t len,
 		size_t want = len - done < FILE_IO_MAX ? len - done :
 							 FILE_IO_MAX;
 
-		n = write_piece(file, buf + done, want, offset + (s64)done, f);
+		n = piece(file, (u8 *)buf + done, want, offset + (s64)done, f);
 		if (n > 0)
 			done += (size_t)n;
 		n = n == (ssize_t)want ? 0 : n < 0 ? n : 1;
 	}
 	return done || n > 0 ? (ssize_t)done : n;
+}
+
+static ssize_t read_at(struct remote_file *file, void *buf, size_t len,
+		       s64 offset, struct failure *f)
+{
+	return in_pieces(file, FILE_OPEN_READ, buf, len, offset, f);
+}
+
+static ssize_t write_at(struct remote_file *file, const void *buf, size_t len,
+			s64 offset, struct failure *f)
+{
+	return in_pieces(file, FILE_OPEN_WRITE, (void *)buf, len, offset, f);
 }
 
 ssize_t virgo_pread(int fd, void *buf, size_t len, int64_t offset)
@@ -234,23 +226,12 @@ ssize_t virgo_pwrite(int fd, const void *buf, size_t len, int64_t offset)
 
 static s64 size_of(struct remote_file *file, struct failure *f)
 {
-	const struct msg_file_getattr m = {
-		.handle = { file->handle.data, file->handle.len },
-		.file = file->id,
-	};
-	struct msg_file_attr attr;
 	struct rec_attr a;
-	struct span reply;
-	int ret = remote_file_request(file, FILE_GETATTR, file_getattr, &m,
-				      MSG_FILE_ATTR, &reply, f);
+	int ret = remote_file_attr(file, &a, f);
 
 	if (ret)
 		return ret;
-	if (msg_file_attr_decode(&attr, reply.data, reply.len) ||
-	    rec_attr_decode(&a, attr.attr.data, attr.attr.len) ||
-	    a.size > INT64_MAX)
-		return -EPROTO;
-	return (s64)a.size;
+	return a.size > INT64_MAX ? -EPROTO : (s64)a.size;
 }
 
 /* After an append the position is the end, which only the server knows. */
@@ -386,4 +367,50 @@ int virgo_ftruncate(int fd, int64_t size)
 	struct failure f = { 0 };
 
 	return file ? (int)leave(file, truncate_file(file, size, &f), &f) : -1;
+}
+
+/* --- attributes --- */
+
+static int tell_attr(const struct rec_attr *a, struct virgo_stat *out,
+		     size_t size)
+{
+	struct virgo_stat st;
+
+	remote_file_stat(a, &st);
+	api_copy(out, size, &st, sizeof(st));
+	return 0;
+}
+
+int virgo_fstat(int fd, struct virgo_stat *st, size_t size)
+{
+	struct remote_file *file = enter(fd);
+	struct failure f = { 0 };
+	struct rec_attr a;
+	int ret;
+
+	if (!file)
+		return -1;
+	ret = file->id ? remote_file_attr(file, &a, &f) : -EBADF;
+	return (int)leave(file, ret ? ret : tell_attr(&a, st, size), &f);
+}
+
+int virgo_stat(const char *path, int flags, struct virgo_stat *st, size_t size)
+{
+	struct remote_file *file;
+	struct failure f = { 0 };
+	struct rec_attr a;
+	int ret;
+
+	if (!path || flags & ~AT_SYMLINK_NOFOLLOW)
+		return api_fail_with(-EINVAL, path ? path : "virgo_stat", NULL,
+				     "unknown flag");
+	file = file_new();
+	if (!file)
+		return (int)api_result(-ENOMEM, path);
+	ret = api_connect(&file->client, &f);
+	if (!ret)
+		ret = remote_file_find(file, path,
+				       !(flags & AT_SYMLINK_NOFOLLOW), &a, &f);
+	file_free(&file->object);
+	return ret ? api_fail(&f) : tell_attr(&a, st, size);
 }

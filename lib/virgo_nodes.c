@@ -3,16 +3,6 @@
 #include "object.h"
 #include "virgo.h"
 
-/* As much of @s as fits. */
-static void text(char *out, size_t size, struct span s)
-{
-	size_t n = s.len < size ? s.len : size - 1;
-
-	if (n)
-		memcpy(out, s.data, n);
-	out[n] = 0;
-}
-
 static void fill_node(const struct rec_node_status *r, struct virgo_node *n)
 {
 	*n = (struct virgo_node){
@@ -26,10 +16,10 @@ static void fill_node(const struct rec_node_status *r, struct virgo_node *n)
 		.flags = (r->self ? VIRGO_NODE_SELF : 0) |
 			 (r->home ? VIRGO_NODE_HOME : 0),
 	};
-	text(n->name, sizeof(n->name), r->name);
-	text(n->state, sizeof(n->state), r->state);
-	text(n->address, sizeof(n->address), r->address);
-	text(n->version, sizeof(n->version), r->version);
+	api_text(n->name, sizeof(n->name), r->name);
+	api_text(n->state, sizeof(n->state), r->state);
+	api_text(n->address, sizeof(n->address), r->address);
+	api_text(n->version, sizeof(n->version), r->version);
 }
 
 static ssize_t take_nodes(struct span reply, u8 *out, size_t count, size_t size)
@@ -37,7 +27,6 @@ static ssize_t take_nodes(struct span reply, u8 *out, size_t count, size_t size)
 	struct rec_node_status row;
 	struct msg_status_reply m;
 	struct virgo_node n;
-	size_t have = size < sizeof(n) ? size : sizeof(n);
 	struct rcursor c;
 	size_t i;
 	int ret;
@@ -49,8 +38,7 @@ static ssize_t take_nodes(struct span reply, u8 *out, size_t count, size_t size)
 		if (i >= count)
 			continue;
 		fill_node(&row, &n);
-		memcpy(out + i * size, &n, have);
-		memset(out + i * size + have, 0, size - have);
+		api_copy(out + i * size, size, &n, sizeof(n));
 	}
 	return ret ? -EPROTO : (ssize_t)i;
 }

@@ -34,9 +34,10 @@ import signal
 import subprocess
 import sys
 
-__all__ = ["Error", "Job", "Memory", "Node", "Result", "attach", "call", "choose",
-           "kill", "malloc", "nodes", "open", "run", "set_state", "var", "var_set",
-           "var_wait", "vars", "version"]
+__all__ = ["Entry", "Error", "Job", "JobRow", "Memory", "Node", "Result",
+           "Stat", "attach", "call", "choose", "jobs", "kill", "listdir",
+           "malloc", "nodes", "open", "run", "scandir", "set_state", "stat",
+           "var", "var_set", "var_wait", "vars", "version"]
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 
@@ -112,6 +113,30 @@ class _VarWant(ctypes.Structure):
                 ("max_age_ms", ctypes.c_uint32)]
 
 
+class _JobRow(ctypes.Structure):
+    _fields_ = [("job", ctypes.c_uint64), ("started_s", ctypes.c_uint64),
+                ("status", ctypes.c_int32), ("pid", ctypes.c_uint32),
+                ("flags", ctypes.c_uint32), ("reserved", ctypes.c_uint32),
+                ("node", ctypes.c_char * 64), ("user", ctypes.c_char * 64),
+                ("from_", ctypes.c_char * 64), ("command", ctypes.c_char * 256)]
+
+
+class _Stat(ctypes.Structure):
+    _fields_ = [("ino", ctypes.c_uint64), ("size", ctypes.c_uint64),
+                ("blocks", ctypes.c_uint64), ("atime_s", ctypes.c_int64),
+                ("mtime_s", ctypes.c_int64), ("ctime_s", ctypes.c_int64),
+                ("atime_ns", ctypes.c_uint32), ("mtime_ns", ctypes.c_uint32),
+                ("ctime_ns", ctypes.c_uint32), ("mode", ctypes.c_uint32),
+                ("nlink", ctypes.c_uint32), ("uid", ctypes.c_uint32),
+                ("gid", ctypes.c_uint32), ("reserved", ctypes.c_uint32)]
+
+
+class _Dirent(ctypes.Structure):
+    _fields_ = [("ino", ctypes.c_uint64), ("type", ctypes.c_uint32),
+                ("flags", ctypes.c_uint32), ("stat", _Stat),
+                ("name", ctypes.c_char * 256)]
+
+
 class _Failure(ctypes.Structure):
     _fields_ = [("code", ctypes.c_int), ("object", ctypes.c_char_p),
                 ("what", ctypes.c_char_p), ("remedy", ctypes.c_char_p)]
@@ -146,6 +171,11 @@ def _load():
         "virgo_var_set": (number, ctypes.POINTER(_Var), size),
         "virgo_var_wait": (number, ctypes.POINTER(u64), number),
         "virgo_call": (big, text, text, any_, size, any_, size, ctypes.c_uint),
+        "virgo_jobs": (big, text, ctypes.POINTER(_JobRow), size, size),
+        "virgo_stat": (number, text, number, ctypes.POINTER(_Stat), size),
+        "virgo_fstat": (number, number, ctypes.POINTER(_Stat), size),
+        "virgo_opendir": (number, text),
+        "virgo_readdir": (number, number, ctypes.POINTER(_Dirent), size),
         "virgo_open": (number, text, number, ctypes.c_uint),
         "virgo_read": (big, number, any_, size),
         "virgo_write": (big, number, any_, size),
@@ -654,6 +684,70 @@ def run(argv, *, input=None, capture_output=False, check=False, text=None,
     return done
 
 
+JobRow = collections.namedtuple(
+    "JobRow", "node job user from_node started pid status detached command")
+JobRow.__doc__ = "One of jobs(); status is None while it runs."
+
+Stat = collections.namedtuple(
+    "Stat", "st_mode st_ino st_nlink st_uid st_gid st_size st_blocks"
+    " st_atime st_mtime st_ctime")
+Stat.__doc__ = "As os.stat_result, with the owner's numbers of the volume's node."
+
+Entry = collections.namedtuple("Entry", "name type ino stat")
+Entry.__doc__ = """One of scandir(): type is a letter as ls shows it, stat a Stat or
+None where the user may not see it."""
+
+
+def jobs(node=None):
+    """Your jobs on a node (this one), running or not yet waited for."""
+    count = 16
+    while True:
+        rows = (_JobRow * count)()
+        have = _call(_lib.virgo_jobs, _bytes(node), rows, count,
+                     ctypes.sizeof(_JobRow))
+        if have <= count:
+            break
+        count = have
+    return [JobRow(row.node.decode(), row.job, os.fsdecode(row.user),
+                   row.from_.decode(), row.started_s, row.pid,
+                   row.status if row.flags & 2 else None, bool(row.flags & 1),
+                   os.fsdecode(row.command)) for row in rows[:have]]
+
+
+def _to_stat(st):
+    return Stat(st.mode, st.ino, st.nlink, st.uid, st.gid, st.size, st.blocks,
+                *(seconds + ns / 1e9 for seconds, ns in (
+                    (st.atime_s, st.atime_ns), (st.mtime_s, st.mtime_ns),
+                    (st.ctime_s, st.ctime_ns))))
+
+
+def stat(path, *, follow_symlinks=True):
+    """What os.stat() says, of "volume:/path"; the volume needs not be mounted."""
+    st = _Stat()
+    flags = 0 if follow_symlinks else 0x100  # AT_SYMLINK_NOFOLLOW
+    _call(_lib.virgo_stat, os.fsencode(path), flags, st, ctypes.sizeof(st))
+    return _to_stat(st)
+
+
+def scandir(path):
+    """Entries of a directory of a volume, as they come."""
+    fd = _call(_lib.virgo_opendir, os.fsencode(path))
+    try:
+        entry = _Dirent()
+        while _call(_lib.virgo_readdir, fd, entry, ctypes.sizeof(entry)):
+            yield Entry(os.fsdecode(entry.name),
+                        {1: "p", 2: "c", 4: "d", 6: "b", 8: "-", 10: "l",
+                         12: "s"}.get(entry.type, "?"), entry.ino,
+                        _to_stat(entry.stat) if entry.flags & 1 else None)
+    finally:
+        _call(_lib.virgo_close, fd)
+
+
+def listdir(path):
+    """Names in a directory of a volume."""
+    return [entry.name for entry in scandir(path)]
+
+
 class File(io.RawIOBase):
     """An open file of a volume, unbuffered; open() gives buffered ones."""
 
@@ -721,6 +815,12 @@ class File(io.RawIOBase):
         size = self.tell() if size is None else size
         _call(_lib.virgo_ftruncate, self._open_fd(), size)
         return size
+
+    def stat(self):
+        """Its attributes now, as stat() gives them."""
+        st = _Stat()
+        _call(_lib.virgo_fstat, self._open_fd(), st, ctypes.sizeof(st))
+        return _to_stat(st)
 
     def sync(self):
         """Makes what was written durable, as os.fsync()."""

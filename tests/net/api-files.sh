@@ -34,6 +34,16 @@ assert_fails 1 as bob "$copy" beta:/blob gamma:/blob
 as ann python3 "$NET_SRC/tests/net/api_files.py" ann
 as bob python3 "$NET_SRC/tests/net/api_files.py" bob
 
+step "a directory's names and sizes, and jobs, in C"
+list=$VIRGO_BUILD/lib/examples/example-list
+as ann "$list" beta:/of-ann > "$NET_DIR/listing"
+grep -Eq '^100644 +10000000 blob$' "$NET_DIR/listing"
+assert_fails 1 as bob "$list" beta:/of-ann
+assert_match "$(cat "$NET_DIR/last.err")" 'Permission denied'
+job=$(as ann virgo run --detach -n beta -- sleep 1000)
+as ann "$list" -j beta | grep -q "^${job%% *} running sleep" || fail "$job is not listed"
+as ann virgo kill -s KILL "${job%% *}"
+
 step "refusals are explained"
 assert_fails 1 as ann "$copy" nowhere:/x beta:/y
 assert_match "$(cat "$NET_DIR/last.err")" 'the cloud has no such volume. Try: .*virgo volume list'

@@ -3,7 +3,9 @@
 
 import errno
 import os
+import stat
 import sys
+import time
 
 import virgo
 
@@ -95,8 +97,46 @@ def many():
         file.close()
 
 
+def listings():
+    virgo.run(["mkdir", "-p", f"/var/lib/virgo/export/of-{user}-dir/sub"],
+              node="beta", check=True)
+    names = {f"file{i:04}" for i in range(700)}  # several pages
+    virgo.run(["sh", "-c", f"cd /var/lib/virgo/export/of-{user}-dir && "
+               "seq -f file%04g 0 699 | xargs touch && printf 12345 > file0000 &&"
+               " ln -sfn file0000 link"], node="beta", check=True)
+    entries = {e.name: e for e in virgo.scandir(home + "dir")}
+    assert set(entries) == names | {"sub", "link"}, len(entries)
+    assert (entries["sub"].type, entries["link"].type,
+            entries["file0001"].type) == ("d", "l", "-")
+    assert entries["file0000"].stat.st_size == 5
+    assert set(virgo.listdir(home + "dir/sub/..")) == set(entries)
+    assert virgo.listdir(home + "dir/sub/") == []
+    raises(NotADirectoryError, virgo.listdir, home + "text")
+    raises(FileNotFoundError, virgo.listdir, home + "missing")
+    assert f"of-{user}-text" in virgo.listdir("/virgo/beta")
+
+
+def attributes():
+    st = virgo.stat(home + "dir/file0000")
+    assert stat.S_ISREG(st.st_mode) and st.st_size == 5 and st.st_nlink == 1
+    link = home + "dir/link"
+    assert virgo.stat(link).st_ino == st.st_ino
+    assert stat.S_ISLNK(virgo.stat(link, follow_symlinks=False).st_mode)
+    assert stat.S_ISDIR(virgo.stat("beta:/").st_mode)
+    assert abs(virgo.stat(home + "dir").st_mtime - time.time()) < 3600
+    raises(FileNotFoundError, virgo.stat, home + "missing")
+    with virgo.File(home + "dir/file0000", os.O_RDWR) as file:
+        file.truncate(7)
+        assert file.stat().st_size == 7 and file.stat().st_ino == st.st_ino
+    if user == "bob":
+        raises(PermissionError, virgo.listdir, "beta:/of-ann")
+        raises(PermissionError, virgo.stat, "beta:/of-ann/blob")
+
+
 texts()
 positions()
 links()
 ownership()
 many()
+listings()
+attributes()

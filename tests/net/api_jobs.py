@@ -119,7 +119,13 @@ def detached():
     with virgo.attach("beta", number) as job:
         assert job.stdout.readline() == b"kept\n"
         virgo.kill("beta", number, signal.SIGTERM)
+        rows = {row.job: row for row in virgo.jobs("beta")}
+        row = rows[number]
+        assert row.detached and row.node == "beta" and row.from_node == "alpha", row
+        assert row.user == "ann" and row.command, row
         assert job.wait(60) == -signal.SIGTERM
+    assert virgo.jobs() == []
+    raises(virgo.Error, virgo.jobs, "no-such-node")
     raises(ProcessLookupError, virgo.kill, "beta", number + 1000)
 
 

@@ -15,6 +15,7 @@ TestSuite(virgo_file, .fini = fake_virgod_end, .timeout = 110);
 enum { FILE_ID = 77 };
 
 static u64 verifier; /* changed by a "reboot"; set before the connection */
+static int resets; /* requests during which the node's connection is lost */
 static int opens_until_death; /* requests answered before the end; -1: all */
 
 static void entry(struct fake_conn *c, u32 mode)
@@ -47,6 +48,11 @@ static void answer(struct fake_conn *c)
 	const struct msg_ok ok = {};
 	struct msg_file_lookup l;
 
+	if (resets > 0 && c->frame.type != MSG_FILE_RELEASE) {
+		resets--;
+		error(c, -ECONNRESET);
+		return;
+	}
 	switch (c->frame.type) {
 	case MSG_FILE_ATTACH:
 		fake_message(c, 0, 0, FILE_ATTACHED, file_attached, &attached);
@@ -218,4 +224,52 @@ Test(virgo_file, death_of_virgod)
 	cr_assert_eq(errno, ECONNRESET);
 	cr_assert_eq(virgo_close(fd), -1);
 	cr_assert_eq(errno, EBADF);
+}
+
+Test(virgo_file, what_may_happen_twice_is_repeated)
+{
+	char buf[5];
+	int fd;
+
+	serve(-1);
+	fd = open_file("v:/file", O_RDWR);
+	resets = 2;
+	cr_assert_eq(virgo_pread(fd, buf, 5, 0), 5, "%s", virgo_strerror());
+	cr_assert_eq(resets, 0);
+	resets = 1;
+	cr_assert_eq(virgo_pwrite(fd, "12345", 5, 0), 5, "%s", virgo_strerror());
+	resets = 3;
+	cr_assert_eq(virgo_pread(fd, buf, 5, 0), -1, "not for ever");
+	cr_assert_eq(errno, ECONNRESET);
+	cr_assert_eq(resets, 0);
+	virgo_close(fd);
+	fd = open_file("v:/file", O_WRONLY | O_APPEND);
+	resets = 1;
+	cr_assert_eq(virgo_write(fd, "12345", 5), -1, "it may be there twice");
+	cr_assert_eq(errno, ECONNRESET);
+	cr_assert_eq(resets, 0);
+	virgo_close(fd);
+}
+
+Test(virgo_file, attributes_and_directories)
+{
+	struct virgo_dirent e;
+	struct virgo_stat st;
+
+	serve(-1);
+	cr_assert_eq(virgo_stat("v:/file", 0, &st, sizeof(st)), 0);
+	cr_assert(st.mode == (S_IFREG | 0644) && st.size == 5);
+	memset(&st, 0x5a, sizeof(st));
+	cr_assert_eq(virgo_stat("v:/link", AT_SYMLINK_NOFOLLOW, &st, 16), 0);
+	cr_assert(st.size == 5 && st.blocks == 0x5a5a5a5a5a5a5a5aull,
+		  "an older program's struct");
+	cr_assert_eq(virgo_stat("v:/link", 0, &st, sizeof(st)), -1);
+	cr_assert_eq(errno, ELOOP);
+	cr_assert_eq(virgo_stat("v:/file", 1 << 20, &st, sizeof(st)), -1);
+	cr_assert_eq(errno, EINVAL);
+	cr_assert_eq(virgo_opendir("v:/file"), -1);
+	cr_assert_eq(errno, ENOTDIR);
+	cr_assert_eq(virgo_readdir(open_file("v:/file", O_RDONLY), &e, sizeof(e)),
+		     -1);
+	cr_assert_eq(errno, ENOTDIR);
 }
