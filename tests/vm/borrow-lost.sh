@@ -2,7 +2,7 @@
 # Goal: with all lenders of a sealed swap lost, programs that need it die; the machine, virgod and the guard live.
 # SPDX-License-Identifier: GPL-2.0-or-later
 . "${0%/*}/kit.sh"
-in_guest --mem 512M --timeout 200 --modules "veth bridge nbd tls raid1 dm-crypt xts chacha20poly1305"
+in_guest --mem 512M --timeout 1200 --modules "veth bridge nbd tls raid1 dm-crypt xts chacha20poly1305"
 . "${0%/*}/borrow-kit.sh"
 
 hog_is_over() {

@@ -2,7 +2,7 @@
 # Goal: swap on two lenders carries a program larger than memory, and goes without a trace.
 # SPDX-License-Identifier: GPL-2.0-or-later
 . "${0%/*}/kit.sh"
-in_guest --mem 512M --timeout 280 --modules "veth bridge nft_numgen nbd tls raid1 dm-crypt xts chacha20poly1305"
+in_guest --mem 512M --timeout 1200 --modules "veth bridge nft_numgen nbd tls raid1 dm-crypt xts chacha20poly1305"
 . "${0%/*}/borrow-kit.sh"
 
 borrow_up 96M beta gamma

@@ -1,0 +1,64 @@
+#!/bin/bash
+# Goal: borrowing is refused with the reason, or works, at its edges: no kTLS, quota, one lender, no memory to come back to.
+# SPDX-License-Identifier: GPL-2.0-or-later
+. "${0%/*}/kit.sh"
+in_guest --mem 512M --timeout 1200 --modules "veth bridge nbd raid1 chacha20poly1305"
+. "${0%/*}/borrow-kit.sh"
+
+available_mib() {
+	awk '$1 == "MemAvailable:" { print int($2 / 1024) }' /proc/meminfo
+}
+
+# refused REGEX CMD...: at the borrower, without anything left.
+refused() {
+	assert_fails 1 borrow "${@:2}"
+	assert_match "$(cat "$NET_DIR/last.err")" "$1"
+	assert_eq "$(find "$(state_of alpha)" -path '*/borrow/*')" "" \
+		"left by a failure"
+	assert_eq "$(wc -l < /proc/swaps)" 1 "swap spaces"
+}
+
+borrow_up 64M beta gamma
+step "a kernel that cannot do TLS: refused, not sent in the clear"
+on alpha bash -c 'mkdir -p /etc/modprobe.d
+	echo "install tls /bin/false" > /etc/modprobe.d/no-tls.conf'
+refused 'kTLS: the kernel cannot do TLS.*Try: .*modprobe tls' \
+	virgo swap on 32M --raise-min-free
+refused 'wants TLS|TLS comes first' \
+	virgo swap on 32M --raise-min-free --plaintext-on eth0
+modprobe tls
+refused 'wants TLS|TLS comes first' \
+	virgo swap on 32M --raise-min-free --plaintext-on eth0
+
+step "quota of one of the lenders: refused for two, named"
+mkdir -p "$NET_DIR/beta/etc/virgo"
+on beta bash -c 'mkdir -p /etc/virgo
+	printf "[memory]\nquota = 24M\n" > /etc/virgo/virgo_cloud.conf
+	virgo conf reload'
+refused '2 wanted, 1 found.*beta: only 24 MiB to lend.*Try: .*--mirror 1' \
+	virgo swap on 48M --raise-min-free
+
+step "one lender: every page is on it alone"
+borrow virgo swap on 48M --raise-min-free --mirror 1
+assert_eq "$(lenders_of swap)" gamma
+assert_match "$(status_of swap)" '48 MiB, whole'
+HOG_LIMIT=20M hog 60 100000
+wait_for 90 hog_reached "pass 1"
+
+step "swapoff where memory does not suffice is refused; everything lives"
+mkdir /run/ballast
+mount -t tmpfs -o size=100% tmpfs /run/ballast
+head -c "$(($(available_mib) - 16))M" /dev/zero > /run/ballast/all
+assert_fails 1 borrow virgo swap off
+assert_match "$(cat "$NET_DIR/last.err")" \
+	'[0-9]+ MiB would have to come back, and there is room for [0-9]+.*Try: .*--force'
+quietly kill -0 "${PID[hog]}"
+assert_match "$(status_of swap)" '48 MiB, whole'
+umount /run/ballast
+
+step "and where it suffices it is done under the program's feet"
+echo max > /sys/fs/cgroup/hog/memory.max
+borrow virgo swap off
+assert_eq "$(wc -l < /proc/swaps)" 1 "swap spaces"
+hog_ends TERM
+wait_for 5 guard_is_gone
