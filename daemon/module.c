@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "callers.h"
 #include "kernel.h"
 #include "log.h"
 #include "netlink.h"
@@ -31,6 +32,9 @@ struct module {
 	u32 sequence;
 	u16 family; /* 0: not there */
 	struct policy *told; /* whose rules the module has; NULL: none */
+	struct callers *callers;
+	u32 *uids; /* which accounts it was told may call */
+	u32 uid_count;
 	void (*wanted)(void *arg, const char *node);
 	void *arg;
 };
@@ -148,6 +152,57 @@ static void tell_difference(struct module *m, u8 command, struct policy *has,
 	}
 }
 
+/* @name NULL: this account may call no longer. */
+static void tell_caller(struct module *m, u32 uid, const char *name)
+{
+	u8 data[MESSAGE_MAX];
+	u8 command = name ? VIRGO_CMD_CALLER_ALLOW : VIRGO_CMD_CALLER_DENY;
+	struct nl_message out = nl_begin(data, sizeof(data), m->family,
+					 NLM_F_ACK, ++m->sequence, command,
+					 VIRGO_GENL_VERSION);
+	int ret;
+
+	nl_put_u32(&out, VIRGO_A_UID, uid);
+	if (name)
+		nl_put_text(&out, VIRGO_A_USER, name);
+	ret = request(m, data, nl_end(&out), NULL);
+	if (ret && (name || ret != -ENOENT))
+		log_error("virgo.ko: [calls] users: %s: %s", name ? name : "",
+			  strerror(-ret));
+}
+
+static bool lists(const struct caller_list *l, u32 uid)
+{
+	u32 i;
+
+	for (i = 0; i < l->count; i++)
+		if (l->entries[i].uid == uid)
+			return true;
+	return false;
+}
+
+static void callers_found(void *arg, const struct caller_list *l)
+{
+	struct module *m = arg;
+	u32 *uids = malloc((l->count + 1) * sizeof(*uids));
+	u32 i;
+
+	if (!m->family || !uids) {
+		free(uids);
+		return;
+	}
+	for (i = 0; i < m->uid_count; i++)
+		if (!lists(l, m->uids[i]))
+			tell_caller(m, m->uids[i], NULL);
+	for (i = 0; i < l->count; i++) {
+		tell_caller(m, l->entries[i].uid, l->entries[i].name);
+		uids[i] = l->entries[i].uid;
+	}
+	free(m->uids);
+	m->uids = uids;
+	m->uid_count = l->count;
+}
+
 void module_reload(struct module *m)
 {
 	struct policy *now;
@@ -160,6 +215,7 @@ void module_reload(struct module *m)
 		tell_difference(m, VIRGO_CMD_FN_DENY, m->told, now);
 	policy_put(m->told);
 	m->told = now;
+	callers_look(m->callers);
 }
 
 /* Another virgod's rules may still be in it. */
@@ -170,6 +226,9 @@ static void begin(struct module *m)
 
 	if (!ret)
 		ret = tell(m, VIRGO_CMD_FN_DENY, NULL, NULL, NULL);
+	if (!ret)
+		ret = tell(m, VIRGO_CMD_CALLER_DENY, NULL, NULL, NULL);
+	m->uid_count = 0;
 	if (ret)
 		log_error("virgo.ko: it does not take this node's name: %s",
 			  strerror(-ret));
@@ -289,6 +348,11 @@ struct module *module_new(struct node *n,
 	m->wanted = wanted;
 	m->arg = arg;
 	m->news.ready = news_ready;
+	m->callers = callers_new(n, callers_found, m);
+	if (!m->callers) {
+		free(m);
+		return NULL;
+	}
 	ret = open_link(m);
 	if (ret)
 		log_info("virgo.ko cannot be heard: %s", strerror(-ret));
@@ -306,7 +370,9 @@ void module_free(struct module *m)
 		close(m->news.fd);
 	if (m->fd >= 0)
 		close(m->fd);
+	callers_free(m->callers);
 	policy_put(m->told);
+	free(m->uids);
 	free(m);
 }
 

@@ -3,8 +3,8 @@
  * virgod's link to virgo.ko, which may come and go while virgod runs; everything
  * works without it. Heard over generic netlink: that the module is there, and
  * which node one of its callers wants a connection to. Told: what this node is
- * called and [functions] of virgo_cloud.conf, when the module comes and after
- * each reload.
+ * called, [functions] and [calls] of virgo_cloud.conf, when the module comes and
+ * after each reload.
  *
  * The module is not held: it can be unloaded unless a connection was handed over.
  */

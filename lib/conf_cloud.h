@@ -53,6 +53,9 @@
 	K(jobs, pam, CHOICE, ("auto|yes|no"), "auto",                          \
 	  "Whether PAM's service virgo must let an account in: auto asks it "  \
 	  "if /etc/pam.d/virgo exists, yes refuses everybody if it does not.") \
+	K(calls, users, LIST, (256), "",                                       \
+	  "Accounts of this machine that may call kernel functions, here and " \
+	  "on other nodes, each under its name in the cloud; root may anyway.")\
 	M(functions, FUNCTION, CALLERS, (256),                                 \
 	  "Who may call this kernel function here: a node, which is its "      \
 	  "kernel and its root, or a user of a node as USER@NODE; * in place " \

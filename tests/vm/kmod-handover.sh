@@ -80,6 +80,29 @@ handed alpha beta 1
 handed beta alpha 1
 refused beta alpha 'not allow'
 
+step "users call under their names, those that both nodes name"
+for user in ann bob; do
+	quietly on alpha useradd -m "$user"
+done
+assert_fails 1 on_as ann alpha virgo call beta checksum x
+assert_match "$(cat "$NET_DIR/last.err")" 'this user may not call'
+conf alpha $'[calls]\nusers = ann, bob'
+on alpha virgo conf reload
+functions beta "alpha, gamma, ann@alpha"
+calls_as() {
+	quietly on_as "$1" alpha virgo call beta checksum x > /dev/null \
+		2> "$NET_DIR/as.err"
+}
+wait_for 30 calls_as ann
+assert_fails 1 on_as bob alpha virgo call beta checksum x
+assert_match "$(cat "$NET_DIR/last.err")" 'not allowed'
+conf alpha ""
+on alpha virgo conf reload
+ann_is_out() {
+	! calls_as ann && grep -q 'this user may not call' "$NET_DIR/as.err"
+}
+wait_for 30 ann_is_out
+
 step "nobody else has a connection"
 handed alpha gamma 0
 handed gamma beta 0
@@ -114,8 +137,7 @@ assert_fails 1 on alpha virgo call gamma checksum x
 assert_match "$(cat "$NET_DIR/last.err")" 'no connection'
 [ $((SECONDS - start_s)) -lt 4 ] || fail "it waited"
 handed alpha gamma 0
-quietly on alpha useradd -m -u 1500 ann
-quietly on gamma useradd -m -u 1500 ann
+quietly on gamma useradd -m ann
 assert_out gamma on_as ann alpha virgo run -n gamma hostname
 node_stop gamma
 node_start gamma
