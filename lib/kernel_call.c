@@ -17,9 +17,9 @@ static const struct {
 	const char *what, *remedy;
 } reasons[] = {
 	{ -EPERM, "this user may not call kernel functions",
-	  "name the user in the node's rules for functions, or be root" },
+	  "as root; virgo(4) tells how a user gets a name" },
 	{ -EACCES, "not allowed to call it",
-	  "allow it there in the node's rules for functions" },
+	  "name this node there in [functions] of virgo_cloud.conf" },
 	{ -ENOENT, "no such function there", "load the module that has it" },
 	{ -EHOSTDOWN, "the kernel has no connection to that node",
 	  "virgo status; both nodes need the module and the kernel's TLS" },
