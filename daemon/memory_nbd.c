@@ -304,7 +304,8 @@ static bool by_systemd(const struct memory_nbd *m)
 	       !strcmp(m->node->state, VIRGO_DEFAULT_STATE) &&
 	       access("/run/systemd/system", F_OK) == 0 &&
 	       (access(UNIT_FILE, F_OK) == 0 ||
-		access("/usr" UNIT_FILE, F_OK) == 0);
+		access("/usr" UNIT_FILE, F_OK) == 0 ||
+		access("/usr/local" UNIT_FILE, F_OK) == 0);
 }
 
 /* What the unit reads as its environment. */

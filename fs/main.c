@@ -247,13 +247,16 @@ static int background(struct process *p, const struct options *o)
 	}
 	if (pid == 0) {
 		close(fds[0]);
-		setsid();
 		status = start(p, o, &f);
 		if (status) {
 			failure_print(&f, stderr);
 			finish(p);
 			return EXIT_MOUNT;
 		}
+		/* Not before: autofs lets only the group of processes that
+		 * mounts for it pass, others wait for the mount to be there.
+		 */
+		setsid();
 		leave_caller(p);
 		log_notice("mounted on %s", p->mount.point);
 		ok = 0;

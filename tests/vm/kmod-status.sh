@@ -7,7 +7,8 @@ with_module uml --modules "tls veth bridge"
 mkdir -p /var/lib/virgo
 virgo init alpha --advertise 127.0.0.1 > /dev/null
 virgod > "$NET_DIR/virgod.log" 2>&1 &
-PID[virgod]=$!
+# shellcheck disable=SC2034 # for the kit
+PID["virgod"]=$!
 wait_for 60 virgo status
 
 # kernel EXPRESSION: of what status --json says of the module, k.
