@@ -26,6 +26,7 @@
 enum {
 	FINGERPRINT_BYTES = 32,
 	CHAIN_MAX = 4,
+	LASTING = 1 << TLS_MODULE | 1 << TLS_FOREIGN,
 	RENEWED_ASK_S = 60, /* before the end of a certificate's life */
 };
 
@@ -62,7 +63,8 @@ struct tls_session {
 };
 
 static gnutls_priority_t priority_cache;
-static gnutls_priority_t lasting_cache; /* for TLS_FOREIGN */
+/* For those that ask for a connection of which the kernel has an end. */
+static gnutls_priority_t lasting_cache;
 
 __attribute__((constructor)) static void tls_setup(void)
 {
@@ -419,8 +421,8 @@ static int session_new(struct tls_session **out, struct tls_identity *id,
 		       const struct tls_io *io)
 {
 	struct tls_session *s = calloc(1, sizeof(*s));
-	gnutls_priority_t priority = classes == 1u << TLS_FOREIGN ?
-					     lasting_cache : priority_cache;
+	gnutls_priority_t priority = classes & ~LASTING ? priority_cache :
+							  lasting_cache;
 
 	*out = NULL;
 	if (!s)

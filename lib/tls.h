@@ -20,7 +20,8 @@ enum {
 enum tls_class { /* what the connection is for; ALPN */
 	TLS_CONTROL, /* "virgo/1": control, catalog, files */
 	TLS_KERNEL, /* "virgo-k/1": jobs, cache, functions, variables */
-	TLS_MODULE, /* "virgo-ko/1": the handshake only, then virgo.ko's */
+	/* "virgo-ko/1": the handshake only, then virgo.ko's; ciphers as below */
+	TLS_MODULE,
 	TLS_JOIN, /* "virgo-join/1": no client certificate asked for */
 	/* No ALPN: a server of another protocol; clients only. Its one cipher is
 	 * ChaCha20-Poly1305, whose keys last as long as the connection does: with
