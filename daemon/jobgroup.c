@@ -194,8 +194,17 @@ static void find_self(char *out, size_t size)
 		fclose(f);
 }
 
+static void move_to(int leaf, long pid)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%ld", pid);
+	write_at(leaf, "cgroup.procs", text);
+}
+
 /* A service manager gave us this cgroup to divide (Delegate=yes): its processes
- * move to a leaf, because only then may controllers be passed on to children.
+ * and we move to a leaf, because only then may controllers be passed on to
+ * children.
  */
 static bool use_delegated(int fd)
 {
@@ -211,13 +220,12 @@ static bool use_delegated(int fd)
 	read_at(fd, "cgroup.procs", procs, sizeof(procs));
 	for (;; p = end) {
 		long pid = strtol(p, &end, 10);
-		char text[24];
 
 		if (end == p)
 			break;
-		snprintf(text, sizeof(text), "%ld", pid);
-		write_at(leaf, "cgroup.procs", text);
+		move_to(leaf, pid);
 	}
+	move_to(leaf, getpid());
 	close(leaf);
 	return true;
 }
@@ -231,27 +239,57 @@ static bool pass_on(int parent_fd, int dir_fd, const char *controller)
 	return write_at(dir_fd, "cgroup.subtree_control", text) == 0;
 }
 
-/* Opens the folder ours is made in: the delegated cgroup we are in, else the
- * hierarchy's root.
- */
-static int open_parent(const char *mount, const char *self)
+/* -1 unless @path was given to us to divide. */
+static int open_delegated(const char *mount, const char *path)
 {
-	char path[768];
+	char full[768];
 	char mark[8];
 	int fd;
 
-	snprintf(path, sizeof(path), "%s%s", mount, self);
-	if (strcmp(self, "/") &&
-	    (getxattr(path, "user.delegate", mark, sizeof(mark)) > 0 ||
-	     getxattr(path, "trusted.delegate", mark, sizeof(mark)) > 0)) {
-		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (fd >= 0 && use_delegated(fd)) {
-			snprintf(own.path, sizeof(own.path), "%s", self);
-			return fd;
-		}
-		if (fd >= 0)
-			close(fd);
+	snprintf(full, sizeof(full), "%s%s", mount, path);
+	if (getxattr(full, "user.delegate", mark, sizeof(mark)) <= 0 &&
+	    getxattr(full, "trusted.delegate", mark, sizeof(mark)) <= 0)
+		return -1;
+	fd = open(full, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0 && !use_delegated(fd)) {
+		close(fd);
+		fd = -1;
 	}
+	if (fd >= 0)
+		snprintf(own.path, sizeof(own.path), "%s", path);
+	return fd;
+}
+
+/* As the units have it, jobs are in a cgroup beside virgod's: into one that is
+ * divided systemd could put no new virgod while detached jobs of the last one
+ * run.
+ */
+static bool find_jobs_unit(const char *self, char *out, size_t size)
+{
+	static const char unit[] = "/virgod.service";
+	size_t len = strlen(self);
+	size_t tail = sizeof(unit) - 1;
+
+	if (len < tail || strcmp(self + len - tail, unit))
+		return false;
+	snprintf(out, size, "%.*s/virgo-jobs.service", (int)(len - tail), self);
+	return true;
+}
+
+/* Opens the folder ours is made in: a delegated cgroup, else the hierarchy's
+ * root.
+ */
+static int open_parent(const char *mount, const char *self)
+{
+	char jobs[448];
+	int fd = -1;
+
+	if (find_jobs_unit(self, jobs, sizeof(jobs)))
+		fd = open_delegated(mount, jobs);
+	if (fd < 0 && strcmp(self, "/"))
+		fd = open_delegated(mount, self);
+	if (fd >= 0)
+		return fd;
 	own.path[0] = 0;
 	return open(mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }

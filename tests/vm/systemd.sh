@@ -31,7 +31,7 @@ in_order() {
 
 if [ -z "${VIRGO_GUEST-}" ]; then
 	log=$(mktemp "${TMPDIR:-/tmp}/virgo-systemd.XXXXXX")
-	trap 'rm -f "$log"' EXIT
+	trap '[ $? = 0 ] || tail -n 60 "$log" >&2; rm -f "$log"' EXIT
 	(in_guest uml --systemd --mem 512M --timeout 280 --modules "fuse autofs4" \
 		--log "$log")
 	in_order 'Unmounted (virgo\.mount|/virgo)' 'Stopped virgod\.service'
@@ -114,6 +114,24 @@ is_new() {
 wait_for 60 is_new
 wait_for 60 ls /virgo/alpha
 assert_out "$lender" systemctl show -P MainPID virgo-nbd.service
+
+step "virgod is restarted over a detached job, which keeps its limits and its end"
+job=$(setpriv --reuid ann --regid ann --init-groups virgo run -n alpha --detach \
+	--limit mem=64MiB -- sh -c 'until [ -e /home/ann/over ]; do sleep 0.1; done
+	c=$(sed -n "s/^0:://p" /proc/self/cgroup)
+	echo "$c $(cat /sys/fs/cgroup$c/memory.max)" > /home/ann/cgroup')
+for _ in 1 2 3; do
+	systemctl restart virgod.service
+	assert_out active systemctl is-active virgod.service
+	assert_match "$(virgo status)" $'\nalpha +up '
+	assert_out ann setpriv --reuid ann --regid ann --init-groups \
+		virgo run -n alpha -- id -un
+done
+! journalctl --no-pager -b -u virgod.service | grep 'Failed to attach' ||
+	fail "systemd could not put virgod into its cgroup"
+setpriv --reuid ann --regid ann --init-groups touch /home/ann/over
+setpriv --reuid ann --regid ann --init-groups virgo wait "$job"
+assert_match "$(cat /home/ann/cgroup)" '^/system.slice/virgo-jobs.service/.* 67108864$'
 
 step "virgo-nbd alone by socket activation"
 printf '%s\n' '[Socket]' ListenStream=127.0.0.1:10999 \
