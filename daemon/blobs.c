@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "boot.h"
 #include "sha256.h"
 
 enum {
@@ -21,8 +22,6 @@ enum {
 	HEX = 2 * SHA256_BYTES,
 	FOLDER_BYTES = 128,
 };
-
-static const char boot_id[] = "/proc/sys/kernel/random/boot_id";
 
 struct upload {
 	struct upload *next;
@@ -228,10 +227,10 @@ static void read_line(int dir_fd, const char *name, char *out, size_t size)
 /* Empties a cache from before the last boot. */
 static int check_boot(struct blobs *b)
 {
-	char now[64], then[64];
+	char now[BOOT_ID_SIZE], then[64];
 	int fd, ret = 0;
 
-	read_line(AT_FDCWD, boot_id, now, sizeof(now));
+	boot_id(now);
 	read_line(b->dir_fd, ".boot", then, sizeof(then));
 	if (now[0] && !strcmp(now, then))
 		return 0;

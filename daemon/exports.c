@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "boot.h"
 #include "exports_impl.h"
 #include "log.h"
 
@@ -96,17 +97,14 @@ static int load_key(struct exports *e, struct failure *f)
  */
 static u64 boot_verifier(const struct node *n)
 {
-	char text[64];
+	char text[BOOT_ID_SIZE];
 	u64 v = 0xcbf29ce484222325ull; /* FNV-1a */
-	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-	ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof(text));
-	ssize_t i;
+	size_t i;
 
-	if (fd >= 0)
-		close(fd);
-	if (len <= 0)
+	boot_id(text);
+	if (!text[0])
 		return n->local.boot;
-	for (i = 0; i < len; i++)
+	for (i = 0; text[i]; i++)
 		v = (v ^ (u8)text[i]) * 0x100000001b3ull;
 	return v;
 }
