@@ -192,7 +192,8 @@ struct virgo_result {
  * read afterwards. May be called again. ECONNRESET, EHOSTDOWN and so on when its
  * node or virgod was lost: the job has been ended there or will be.
  *
- * For a detached job, the node forgets it and its output after telling.
+ * On the descriptor that started a detached job, the node forgets the job and its
+ * output after telling; on one of virgo_attach() it does not.
  */
 int virgo_job_wait(int fd, struct virgo_result *result, size_t size,
 		   int timeout_ms);
