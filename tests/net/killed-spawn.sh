@@ -47,7 +47,10 @@ after_kill() {
 	137) children=$((children + 1)) ;; # it was to become the job
 	255) grep -Eq "virgo-spawn (ended|is starting)|cannot be started now" \
 		"$NET_DIR/walk.err" || fail "$(cat "$NET_DIR/walk.err")" ;;
-	*) fail "status $1, killed at $WALK_AT: $(cat "$NET_DIR/walk.err")" ;;
+	*)
+		# shellcheck disable=SC2153 # walk.sh sets it
+		fail "status $1, killed at $WALK_AT: $(cat "$NET_DIR/walk.err")"
+		;;
 	esac
 	wait_until 5 no_job || fail "a job is left, killed at $WALK_AT"
 	[ "$2" = lived ] || wait_until 5 group_empty "$old" ||

@@ -284,6 +284,8 @@ at ann gamma "$shared" get "$big" 0 1 > /dev/null
 on alpha virgo node remove gamma
 gone() { errors ESTALE ann beta "virgo.Memory('$big').get()"; }
 wait_for 30 gone
-refused . ann gamma "$shared" get "$big" 0 1
+# Its maker, beta, cuts it off when it hears of the removal: within 5 s.
+cut() { refused . ann gamma "$shared" get "$big" 0 1; }
+wait_for 5 cut
 at ann alpha "$shared" free "$big"
 wait_for 10 takes beta 0

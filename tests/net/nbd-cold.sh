@@ -39,8 +39,9 @@ same() {
 }
 
 step "32 MiB of text and 8 MiB that cannot be compressed, used and then not"
-find "$NET_SRC/daemon" "$NET_SRC/lib" -name '*.c' -exec cat {} + |
-	head -c 1M > "$NET_DIR/text"
+find "$NET_SRC/daemon" "$NET_SRC/lib" -name '*.c' -exec cat {} + \
+	> "$NET_DIR/text"
+truncate -s 1M "$NET_DIR/text"
 for _ in {1..32}; do
 	cat "$NET_DIR/text"
 done | head -c 32M > "$NET_DIR/data"

@@ -33,7 +33,7 @@ refused 'wants TLS|TLS comes first' \
 step "quota of one of the lenders: refused for two, named"
 mkdir -p "$NET_DIR/beta/etc/virgo"
 on beta bash -c 'mkdir -p /etc/virgo
-	printf "[memory]\nquota = 24M\n" > /etc/virgo/virgo_cloud.conf
+	printf "[memory]\nsame_machine = yes\nquota = 24M\n" > /etc/virgo/virgo_cloud.conf
 	virgo conf reload'
 refused '2 wanted, 1 found.*beta: only 24 MiB to lend.*Try: .*--mirror 1' \
 	virgo swap on 48M --raise-min-free
