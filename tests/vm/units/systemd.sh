@@ -7,8 +7,8 @@
 
 # said REGEX: the line of the kernel's log, after "going down", or it fails.
 said() {
-	sed -n '/going down/,$p' "$log" | grep -nE -m 1 -- "$1" | cut -d: -f1 |
-		grep . || {
+	sed -n '/going down/,$p' "$log" | grep -nE -- "$1" | cut -d: -f1 |
+		sed -n 1p | grep . || {
 		sed -n '/going down/,$p' "$log" >&2
 		echo "[!] FAILED: systemd did not say '$1'" >&2
 		exit 1
