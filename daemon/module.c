@@ -23,7 +23,7 @@
 #include "netlink.h"
 #include "policy.h"
 
-enum { MESSAGE_MAX = 512, ANSWER_MAX = 8192, PATIENCE_S = 5 };
+enum { MESSAGE_MAX = 512, NEWS_MAX = 8192, PATIENCE_S = 5 };
 
 struct module {
 	struct node *node;
@@ -45,48 +45,6 @@ struct caller {
 	char user[NODE_NAME_MAX + 1]; /* "": the node itself */
 };
 
-/* Reads answers until the one that ends the request. */
-static int await(struct module *m, struct nl_family *family)
-{
-	u8 data[ANSWER_MAX];
-	struct nl_header h;
-
-	for (;;) {
-		ssize_t n = recv(m->fd, data, sizeof(data), 0);
-		ssize_t at = 0;
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		while (at < n) {
-			int took = nl_decode(data + at, (size_t)(n - at), &h);
-
-			if (took < 0)
-				return took;
-			at += took;
-			if (h.sequence != m->sequence)
-				continue;
-			if (h.type == NLMSG_ERROR)
-				return h.error;
-			if (family)
-				nl_family_decode(h.attributes, VIRGO_GENL_NAME,
-						 VIRGO_GENL_GROUP_PEERS,
-						 family);
-		}
-	}
-}
-
-static int request(struct module *m, const u8 *data, size_t len,
-		   struct nl_family *family)
-{
-	if (!len)
-		return -EMSGSIZE;
-	if (send(m->fd, data, len, 0) < 0)
-		return -errno;
-	return await(m, family);
-}
-
 /* A command with those of its texts that are not NULL. */
 static int tell(struct module *m, u8 command, const char *function,
 		const char *node, const char *user)
@@ -102,7 +60,7 @@ static int tell(struct module *m, u8 command, const char *function,
 		nl_put_text(&out, VIRGO_A_NODE, node);
 	if (user)
 		nl_put_text(&out, VIRGO_A_USER, user);
-	return request(m, data, nl_end(&out), NULL);
+	return nl_ask(m->fd, data, nl_end(&out), m->sequence, NULL, NULL);
 }
 
 static void split(const struct module *m, const char *item, struct caller *c)
@@ -165,7 +123,7 @@ static void tell_caller(struct module *m, u32 uid, const char *name)
 	nl_put_u32(&out, VIRGO_A_UID, uid);
 	if (name)
 		nl_put_text(&out, VIRGO_A_USER, name);
-	ret = request(m, data, nl_end(&out), NULL);
+	ret = nl_ask(m->fd, data, nl_end(&out), m->sequence, NULL, NULL);
 	if (ret && (name || ret != -ENOENT))
 		log_error("virgo.ko: [calls] users: %s: %s", name ? name : "",
 			  strerror(-ret));
@@ -239,7 +197,7 @@ static void begin(struct module *m)
 
 static void come(struct module *m, const struct nl_family *f)
 {
-	if (m->family || !f->id || !f->group)
+	if (m->family || !f->group)
 		return;
 	if (nl_join(m->news.fd, f->group))
 		return;
@@ -250,12 +208,10 @@ static void come(struct module *m, const struct nl_family *f)
 
 static void look(struct module *m)
 {
-	u8 data[MESSAGE_MAX];
-	struct nl_family f = { 0 };
-	size_t len = nl_family_encode(data, sizeof(data), ++m->sequence,
-				      VIRGO_GENL_NAME);
+	struct nl_family f;
 
-	if (request(m, data, len, &f) == 0)
+	if (!nl_find_family(m->fd, ++m->sequence, VIRGO_GENL_NAME,
+			    VIRGO_GENL_GROUP_PEERS, &f))
 		come(m, &f);
 }
 
@@ -297,7 +253,7 @@ static void news_ready(struct watch *w, u32 events)
 								  news));
 	struct sockaddr_nl from;
 	struct nl_header h;
-	u8 data[ANSWER_MAX];
+	u8 data[NEWS_MAX];
 
 	for (;;) {
 		socklen_t len = sizeof(from);

@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+enum { QUESTION_BYTES = 128, ANSWER_BYTES = 8192 };
+
 static void put(struct nl_message *m, const void *data, size_t len)
 {
 	if (m->full || len + NLA_ALIGNTO > m->size - m->used) {
@@ -223,4 +225,73 @@ int nl_join(int fd, u32 group)
 {
 	return setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group,
 			  sizeof(group)) ? -errno : 0;
+}
+
+static int await(int fd, u32 sequence,
+		 void (*answer)(const struct nl_header *h, void *arg),
+		 void *arg)
+{
+	u8 data[ANSWER_BYTES];
+	struct nl_header h;
+
+	for (;;) {
+		ssize_t n = recv(fd, data, sizeof(data), 0);
+		ssize_t at = 0;
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		while (at < n) {
+			int took = nl_decode(data + at, (size_t)(n - at), &h);
+
+			if (took < 0)
+				return took;
+			at += took;
+			if (h.sequence != sequence)
+				continue;
+			if (h.type == NLMSG_ERROR)
+				return h.error;
+			if (answer)
+				answer(&h, arg);
+		}
+	}
+}
+
+int nl_ask(int fd, const u8 *data, size_t len, u32 sequence,
+	   void (*answer)(const struct nl_header *h, void *arg), void *arg)
+{
+	ssize_t n;
+
+	if (!len)
+		return -EMSGSIZE;
+	do
+		n = send(fd, data, len, 0);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : await(fd, sequence, answer, arg);
+}
+
+struct find {
+	const char *name, *group;
+	struct nl_family *out;
+};
+
+static void found(const struct nl_header *h, void *arg)
+{
+	const struct find *f = arg;
+
+	nl_family_decode(h->attributes, f->name, f->group, f->out);
+}
+
+int nl_find_family(int fd, u32 sequence, const char *name, const char *group,
+		   struct nl_family *out)
+{
+	struct find f = { .name = name, .group = group, .out = out };
+	u8 data[QUESTION_BYTES];
+	size_t len = nl_family_encode(data, sizeof(data), sequence, name);
+	int ret;
+
+	*out = (struct nl_family){ 0 };
+	ret = nl_ask(fd, data, len, sequence, found, &f);
+	return ret ? ret : out->id ? 0 : -ENOENT;
 }

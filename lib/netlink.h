@@ -70,5 +70,19 @@ void nl_family_decode(struct nl_rest attributes, const char *name,
 int nl_open(int flags);
 /* 0 or a negative errno. */
 int nl_join(int fd, u32 group);
+/*
+ * Sends the request @data of number @sequence and waits, as long as the
+ * socket's timeout allows, for its acknowledgement: 0, the error in that,
+ * -EMSGSIZE when
+ * @len is 0, or a negative errno. @answer, unless NULL, gets each answer to it
+ * that comes before.
+ */
+int nl_ask(int fd, const u8 *data, size_t len, u32 sequence,
+	   void (*answer)(const struct nl_header *h, void *arg), void *arg);
+/* The numbers of family @name and its @group: 0, -ENOENT when there is no such
+ * family, or a negative errno.
+ */
+int nl_find_family(int fd, u32 sequence, const char *name, const char *group,
+		   struct nl_family *out);
 
 #endif

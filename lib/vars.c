@@ -21,7 +21,7 @@
 
 static_assert(VIRGO_VARS_BYTES == VAR_TABLE_BYTES, "as the module has it");
 
-enum { PATH_BYTES = 4096, MESSAGE_BYTES = 512, ANSWER_BYTES = 8192 };
+enum { PATH_BYTES = 4096, MESSAGE_BYTES = 512, NEWS_BYTES = 8192 };
 
 struct vars {
 	void *table;
@@ -169,57 +169,15 @@ struct link {
 	struct nl_family family;
 };
 
-/* Reads until the request is acknowledged: 0 or its error. */
-static int await(struct link *l)
-{
-	u8 data[ANSWER_BYTES];
-	struct nl_header h;
-
-	for (;;) {
-		ssize_t n = recv(l->fd, data, sizeof(data), 0);
-		ssize_t at = 0;
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		while (at < n) {
-			int took = nl_decode(data + at, (size_t)(n - at), &h);
-
-			if (took < 0)
-				return took;
-			at += took;
-			if (h.sequence != l->sequence)
-				continue;
-			if (h.type == NLMSG_ERROR)
-				return h.error;
-			if (!l->family.id)
-				nl_family_decode(h.attributes, VIRGO_GENL_NAME,
-						 VIRGO_GENL_GROUP_VARS,
-						 &l->family);
-		}
-	}
-}
-
-static int ask(struct link *l, const u8 *data, size_t len)
-{
-	if (!len)
-		return -EMSGSIZE;
-	return send(l->fd, data, len, 0) < 0 ? -errno : await(l);
-}
-
 static int link_open(struct link *l)
 {
-	u8 data[MESSAGE_BYTES];
 	int ret;
 
 	*l = (struct link){ .fd = nl_open(0), .sequence = 1 };
 	if (l->fd < 0)
 		return l->fd;
-	ret = ask(l, data, nl_family_encode(data, sizeof(data), l->sequence,
-					    VIRGO_GENL_NAME));
-	if (!ret && !l->family.id)
-		ret = -ENOENT;
+	ret = nl_find_family(l->fd, l->sequence, VIRGO_GENL_NAME,
+			     VIRGO_GENL_GROUP_VARS, &l->family);
 	if (ret)
 		close(l->fd);
 	return ret;
@@ -247,7 +205,7 @@ static int set_in_kernel(const struct var *v)
 	nl_put_u64(&m, VIRGO_A_VAR_DEFAULT, v->def);
 	nl_put_u32(&m, VIRGO_A_VAR_TTL, v->ttl_ms);
 	nl_put_u32(&m, VIRGO_A_VAR_CONFIDENCE, v->confidence_ppm);
-	ret = ask(&l, data, nl_end(&m));
+	ret = nl_ask(l.fd, data, nl_end(&m), l.sequence, NULL, NULL);
 	close(l.fd);
 	return ret;
 }
@@ -286,7 +244,7 @@ int vars_watch(const struct vars *v)
 
 void vars_drain(int fd)
 {
-	char data[ANSWER_BYTES];
+	char data[NEWS_BYTES];
 	ssize_t n;
 
 	/* Neither kind of descriptor splits what it gives; news that were lost

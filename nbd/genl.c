@@ -131,74 +131,60 @@ static void decode_nbd(struct nl_rest r, struct genl_answer *a)
 	}
 }
 
-int genl_decode(const void *data, size_t len, u16 family,
-		struct genl_answer *a)
+static void decode(const struct nl_header *h, u16 family, struct genl_answer *a)
 {
 	struct nl_family described;
-	struct nl_header h;
-	int took = nl_decode(data, len, &h);
 
-	*a = (struct genl_answer){ .command = -1, .index = -1,
-				   .connected = -1 };
-	if (took < 0)
-		return took;
-	a->sequence = h.sequence;
-	if (h.type == NLMSG_ERROR) {
-		a->error = h.error;
+	*a = (struct genl_answer){ .command = -1,
+				   .index = -1,
+				   .connected = -1,
+				   .sequence = h->sequence };
+	if (h->type == NLMSG_ERROR) {
+		a->error = h->error;
 		a->ended = true;
-	} else if (h.type == GENL_ID_CTRL) {
-		nl_family_decode(h.attributes, NBD_GENL_FAMILY_NAME,
+	} else if (h->type == GENL_ID_CTRL) {
+		nl_family_decode(h->attributes, NBD_GENL_FAMILY_NAME,
 				 NBD_GENL_MCAST_GROUP_NAME, &described);
 		a->family = described.id;
 		a->group = described.group;
-	} else if (h.type == family) {
-		a->command = h.command;
-		decode_nbd(h.attributes, a);
+	} else if (h->type == family) {
+		a->command = h->command;
+		decode_nbd(h->attributes, a);
 	}
+}
+
+int genl_decode(const void *data, size_t len, u16 family, struct genl_answer *a)
+{
+	struct nl_header h;
+	int took = nl_decode(data, len, &h);
+
+	if (took < 0)
+		return took;
+	decode(&h, family, a);
 	return took;
 }
 
-/* Reads answers until the one that ends @sequence; what they said into @out. */
-static int await(struct genl *g, u32 sequence, struct genl_answer *out)
+struct waiting {
+	u16 family;
+	struct genl_answer *out;
+};
+
+static void answered(const struct nl_header *h, void *arg)
 {
-	u8 data[ANSWER_MAX];
-	struct genl_answer a;
+	struct waiting *w = arg;
 
-	*out = (struct genl_answer){ .command = -1, .index = -1,
-				     .connected = -1 };
-	for (;;) {
-		ssize_t n = recv(g->fd, data, sizeof(data), 0);
-		ssize_t at = 0;
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		while (at < n) {
-			int took = genl_decode(data + at, (size_t)(n - at),
-					       g->family, &a);
-
-			if (took < 0)
-				return took;
-			at += took;
-			if (a.sequence != sequence)
-				continue;
-			if (a.ended)
-				return a.error;
-			*out = a;
-		}
-	}
+	decode(h, w->family, w->out);
 }
 
 static int request(struct genl *g, const u8 *data, size_t len,
 		   struct genl_answer *out)
 {
-	ssize_t n;
+	struct waiting w = { .family = g->family, .out = out };
 
-	do
-		n = send(g->fd, data, len, 0);
-	while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : await(g, g->sequence, out);
+	*out = (struct genl_answer){ .command = -1,
+				     .index = -1,
+				     .connected = -1 };
+	return nl_ask(g->fd, data, len, g->sequence, answered, &w);
 }
 
 int genl_open(struct genl *g, struct failure *f)
