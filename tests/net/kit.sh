@@ -39,7 +39,9 @@
 # part NODE NODE         neither hears the other, everybody else hears both
 # pass_packets NODE      ends drop_packets and part for that node
 #
-# wait_for SECONDS CMD...     polls until CMD succeeds; fails after SECONDS
+# wait_for SECONDS CMD...     polls until CMD succeeds; fails after SECONDS. A CMD
+#                             that asserts is a function in ( ), or the first
+#                             assertion that fails would end the scenario
 # assert_eq GOT WANT [WHAT]   equal strings
 # assert_match GOT REGEX      GOT contains a match of the extended REGEX
 # assert_out WANT CMD...      CMD succeeds and its standard output is WANT

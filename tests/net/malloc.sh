@@ -252,7 +252,7 @@ other=$(map_json alpha "$big" 'm["extents"][10]["node"]')
 node_kill "$last"
 node_start "$last"
 wait_for 30 net_sees alpha alpha beta gamma
-is_stale() { errors ESTALE ann alpha "virgo.Memory('$big').get(1, 19 << 20)"; }
+is_stale() ( errors ESTALE ann alpha "virgo.Memory('$big').get(1, 19 << 20)" ) 3> /dev/null
 wait_for 30 is_stale
 assert_out 1 at ann alpha python3 -c "
 import virgo; print(len(virgo.Memory('$big').get(1, 10 << 20)))"
@@ -263,7 +263,7 @@ step "its maker started anew: stale, and the others let go when the run's lease 
 node_kill alpha
 node_start alpha
 wait_for 30 net_sees beta alpha beta gamma
-stale_map() { errors ESTALE ann beta "len(virgo.Memory('$big'))"; }
+stale_map() ( errors ESTALE ann beta "len(virgo.Memory('$big'))" ) 3> /dev/null
 wait_for 30 stale_map
 stale_map
 errors ESTALE ann beta "virgo.Memory('$one').get(1)"
@@ -282,10 +282,10 @@ map_json beta "$big" 'sorted({e["node"] for e in m["extents"]})' |
 	grep -q gamma || fail "gamma has no part"
 at ann gamma "$shared" get "$big" 0 1 > /dev/null
 on alpha virgo node remove gamma
-gone() { errors ESTALE ann beta "virgo.Memory('$big').get()"; }
+gone() ( errors ESTALE ann beta "virgo.Memory('$big').get()" ) 3> /dev/null
 wait_for 30 gone
 # Its maker, beta, cuts it off when it hears of the removal: within 5 s.
-cut() { refused . ann gamma "$shared" get "$big" 0 1; }
+cut() ( refused . ann gamma "$shared" get "$big" 0 1 ) 3> /dev/null
 wait_for 5 cut
 at ann alpha "$shared" free "$big"
 wait_for 10 takes beta 0

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Netlink messages: written within their bounds, read whatever they hold. */
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <linux/genetlink.h>
 #include <linux/netlink.h>
+#include <unistd.h>
 
 #include "netlink.h"
 
@@ -108,4 +110,21 @@ Test(netlink, families_are_known_by_name_and_groups_too)
 	cr_assert(f.named && f.id == 33 && f.group == 42);
 	nl_family_decode(h.attributes, "virg", "pears", &f);
 	cr_assert(!f.named && f.id == 33 && !f.group);
+}
+
+/* The kernel's own controller answers, whatever else is loaded. */
+Test(netlink, a_family_is_found_by_its_name)
+{
+	struct nl_family f;
+	int fd = nl_open(0);
+
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(nl_find_family(fd, 1, "nlctrl", "notify", &f), 0);
+	cr_assert(f.id == GENL_ID_CTRL && f.group && f.named);
+	cr_assert_eq(nl_find_family(fd, 2, "nlctrl", "no such", &f), 0);
+	cr_assert_eq(f.group, 0);
+	cr_assert_eq(nl_find_family(fd, 3, "no such", "notify", &f), -ENOENT);
+	cr_assert_eq(f.id, 0);
+	cr_assert_eq(nl_ask(fd, NULL, 0, 4, NULL, NULL), -EMSGSIZE);
+	close(fd);
 }
