@@ -13,15 +13,6 @@ virgod() {
 	echo "${PID[virgod-alpha]}"
 }
 
-# Starts it again when it was killed; it first asks whether it is still home.
-revive() {
-	[ "${1-}" = killed ] || return 0
-	finish virgod-alpha 2> /dev/null || true
-	node_start alpha
-	wait_until 60 on alpha virgo node undrain alpha ||
-		fail "the home node does not serve again"
-}
-
 joined() {
 	[ -e "$(state_of beta)/identity" ]
 }
@@ -37,7 +28,7 @@ invite() {
 # A node that alpha knows and serves, or none, and then the invitation is good
 # still.
 after_kill() {
-	revive "${2-}"
+	revive_home alpha alpha "${2:-lived}"
 	[ "$1" != 0 ] || joined || fail "it was told and is no node"
 	joined || on beta virgo join "${WALK_MORE[@]}" \
 		> "$NET_DIR/again" 2>&1 ||

@@ -15,14 +15,6 @@ virgod() {
 	echo "${PID[virgod-alpha]}"
 }
 
-revive() {
-	[ "${1-}" = killed ] || return 0
-	finish virgod-alpha 2> /dev/null || true
-	node_start alpha
-	wait_until 60 on alpha virgo node undrain beta ||
-		fail "the home node does not serve again"
-}
-
 # gamma's identity is kept, to see what it is still good for.
 join() {
 	local command
@@ -46,7 +38,7 @@ refused() {
 }
 
 after_kill() {
-	revive "${2-}"
+	revive_home alpha beta "${2:-lived}"
 	[ "$1" != 0 ] || ! listed alpha || fail "it was told gone and is there"
 	if listed alpha; then
 		served alpha || fail "it is a node and not served, killed at $WALK_AT"

@@ -14,16 +14,6 @@ virgod() {
 	pgrep -P "${PID[virgod-alpha]}" -x virgod || echo "${PID[virgod-alpha]}"
 }
 
-# Starts it again when it was killed; its own state must be whole.
-revive() {
-	[ "$1" = killed ] || return 0
-	finish virgod-alpha 2> /dev/null || true
-	node_start alpha
-	# It first asks the others whether it is still the home node.
-	wait_until 60 on alpha virgo node undrain beta ||
-		fail "it does not serve again"
-}
-
 has_volume() {
 	on alpha virgo volume list | grep -q "^$1 "
 }
@@ -31,7 +21,7 @@ has_volume() {
 step "catalog and audit: a change that was told stands, another can be made again"
 count=0
 after_kill() {
-	revive "$2"
+	revive_home alpha beta "$2"
 	if [ "$1" = 0 ]; then
 		has_volume v || fail "told and lost, killed at $WALK_AT"
 	fi
@@ -49,7 +39,7 @@ done
 
 step "an invitation that was told is good after the kill"
 after_kill() {
-	revive "$2"
+	revive_home alpha beta "$2"
 	[ "$1" = 0 ] || return 0
 	on alpha test -s /var/lib/virgo/catalog.db
 	token=$(grep -o 'virgo1:[^ ]*' "$NET_DIR/walk.out")

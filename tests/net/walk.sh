@@ -26,6 +26,17 @@ WALK_CALLS+=,rename,fsync,fdatasync,unlink,pwrite64,pwritev,mkdir,link,mount
 WALK_CALLS+=,umount2,clone,clone3,vfork,fork,execve,poll,ppoll,epoll_wait
 WALK_CALLS+=,epoll_pwait,shutdown,close,ftruncate,flock,fcntl
 
+# revive_home NODE DRAINED killed|lived: what walk_into() has killed on the home node
+# NODE is virgod there: it is started again, and waited for until it says, of the
+# node DRAINED, that it is the home node still.
+revive_home() {
+	[ "$3" = killed ] || return 0
+	finish "virgod-$1" 2> /dev/null || true
+	node_start "$1"
+	wait_until 60 on "$1" virgo node undrain "$2" ||
+		fail "the home node does not serve again, killed at $WALK_AT"
+}
+
 walk_try() {
 	local node=$1 ret=0
 
