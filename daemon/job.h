@@ -122,8 +122,10 @@ void jobs_command(struct span argv, char *out, size_t size);
 u64 jobs_new_id(struct jobs *js);
 /* A job of a local caller, asked for at @asked_us (0: nobody's), ended on @node. */
 void jobs_served(struct jobs *js, const char *node, u64 asked_us);
-/* virgo-spawn knows the name of @uid; "" for none. */
-void jobs_name_known(struct jobs *js, u32 uid, const char *name);
+/* virgo-spawn knows the name of @uid; "" when @error kept it from that, where
+ * ENOENT says that there is none.
+ */
+void jobs_name_known(struct jobs *js, u32 uid, const char *name, int error);
 /* virgo-spawn ended, and with it all questions for names. */
 void jobs_names_lost(struct jobs *js);
 

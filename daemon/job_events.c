@@ -292,9 +292,9 @@ static void on_exited(void *arg, u64 id, const struct spawn_exit *e)
 
 /* --- the rest --- */
 
-static void on_name(void *arg, u32 uid, const char *name)
+static void on_name(void *arg, u32 uid, const char *name, int error)
 {
-	jobs_name_known(arg, uid, name);
+	jobs_name_known(arg, uid, name, error);
 }
 
 static void on_lost(void *arg)

@@ -471,7 +471,19 @@ void jobs_names_lost(struct jobs *js)
 	}
 }
 
-void jobs_name_known(struct jobs *js, u32 uid, const char *name)
+static void no_name(const struct caller *who, u32 uid, int error)
+{
+	if (error == ENOENT)
+		caller_fail(who, -ENOENT, "run", "create the account",
+			    "your user id %u has no name here", uid);
+	else
+		caller_fail(who, -EAGAIN, "run", "once more; see the logs of "
+			    "sssd, nscd or the directory server",
+			    "the user data base did not answer for your id %u",
+			    uid);
+}
+
+void jobs_name_known(struct jobs *js, u32 uid, const char *name, int error)
 {
 	struct naming **at = &js->namings, *n, *ready = NULL;
 
@@ -499,8 +511,7 @@ void jobs_name_known(struct jobs *js, u32 uid, const char *name)
 		if (name[0])
 			handle(&who, n->type, n->payload, n->len);
 		else
-			caller_fail(&who, -ENOENT, "run", "create the account",
-				    "your user id %u has no name here", uid);
+			no_name(&who, uid, error);
 		conn_put(who.conn);
 		js->naming_count--;
 		js->naming_bytes -= n->len;

@@ -600,7 +600,8 @@ static void who_known(void *arg, const struct account *a,
 	struct spawn_message *m = arg;
 	const char *name = a ? a->name : "";
 
-	event(SPAWN_NAME, m->job, m->value, 0, name, strlen(name));
+	event(SPAWN_NAME, m->job, m->value, a ? 0 : (u32)-why->code, name,
+	      strlen(name));
 	free(m);
 }
 
@@ -608,8 +609,10 @@ static void who_request(const struct spawn_message *m)
 {
 	struct spawn_message *copy = malloc(sizeof(*copy));
 
-	if (!copy)
+	if (!copy) {
+		event(SPAWN_NAME, m->job, m->value, ENOMEM, "", 0);
 		return;
+	}
 	*copy = *m;
 	accounts_find_uid(spawn.accounts, (u32)m->value, who_known, copy);
 }

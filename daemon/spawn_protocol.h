@@ -30,7 +30,7 @@ enum spawn_kind {
 	 * had ended before its start was told
 	 */
 	SPAWN_EXITED,
-	SPAWN_NAME, /* value: uid; payload: its name, empty when unknown */
+	SPAWN_NAME, /* value: uid; stage: errno, 0; payload: its name, or empty */
 };
 
 enum spawn_stage { /* where a start failed */

@@ -166,7 +166,7 @@ static void dispatch(struct spawner *s, const struct spawn_message *m,
 		s->ops->exited(s->arg, m->job, &e);
 		break;
 	case SPAWN_NAME:
-		s->ops->name(s->arg, (u32)m->value, text);
+		s->ops->name(s->arg, (u32)m->value, text, (int)m->stage);
 		break;
 	default:
 		log_error("virgo-spawn sent an unknown event %u", m->kind);

@@ -19,8 +19,10 @@ struct spawner_ops {
 	void (*failed)(void *arg, u64 job, enum spawn_stage stage, int error,
 		       const char *text);
 	void (*exited)(void *arg, u64 job, const struct spawn_exit *e);
-	/* @name is "" when there is no such user. */
-	void (*name)(void *arg, u32 uid, const char *name);
+	/* @name is "" when there is none: ENOENT, or @error kept it from being
+	 * known.
+	 */
+	void (*name)(void *arg, u32 uid, const char *name, int error);
 	/* The helper ended: no more events of jobs it had. */
 	void (*lost)(void *arg);
 };

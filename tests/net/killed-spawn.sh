@@ -45,7 +45,7 @@ after_kill() {
 	case $1 in
 	0) [ "$(cat "$NET_DIR/walk.out")" = here ] || fail "no output" ;;
 	137) children=$((children + 1)) ;; # it was to become the job
-	255) grep -Eq "virgo-spawn (ended|is starting)|cannot be started now" \
+	255) grep -Eq "virgo-spawn (ended|is starting)|cannot be started now|did not answer" \
 		"$NET_DIR/walk.err" || fail "$(cat "$NET_DIR/walk.err")" ;;
 	*)
 		# shellcheck disable=SC2153 # walk.sh sets it

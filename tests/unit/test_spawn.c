@@ -60,9 +60,10 @@ static void on_exited(void *arg, u64 job, const struct spawn_exit *e)
 	seen[job].exit = *e;
 }
 
-static void on_name(void *arg, u32 uid, const char *name)
+static void on_name(void *arg, u32 uid, const char *name, int error)
 {
-	snprintf(who, sizeof(who), "%u %s", uid, name);
+	snprintf(who, sizeof(who), "%u %s%s", uid, name,
+		 error ? strerror(error) : "");
 }
 
 static void on_lost(void *arg)
@@ -589,7 +590,7 @@ Test(spawn, knows_names)
 	who[0] = 0;
 	cr_assert_eq(spawner_who(spawner, 4000000), 0);
 	UNTIL(who[0]);
-	cr_assert_str_eq(who, "4000000 ");
+	cr_assert_str_eq(who, "4000000 No such file or directory");
 }
 
 Test(spawn, runs_many_at_once)
