@@ -417,10 +417,16 @@ node_kill() {
 	finish "virgod-$1" 2> /dev/null || true
 }
 
-node_join() {
-	local invitation
+# A home node that was started anew first asks whether it still is that.
+net_invited() {
+	invitation=$(on "$1" virgo invite)
+}
 
-	invitation=$(quietly on "$2" virgo invite)
+node_join() {
+	local invitation=
+
+	quietly wait_until 30 net_invited "$2" ||
+		fail "no invitation: $(quietly on "$2" virgo invite 2>&1)"
 	# What it prints is the command to run: sudo virgo join virgo1:...
 	read -ra invitation <<< "${invitation#sudo }"
 	on "$1" "${invitation[@]}" --name "$1"
