@@ -9,7 +9,9 @@
 #include "pack.h"
 
 enum {
-	/* A remainder of a write this long is received in place. */
+	/* Writes this long are received in place, to their last byte: what comes
+	 * into the input buffer is copied once more.
+	 */
 	BODY_MIN = 16384,
 	/* Work is cut into steps of this many bytes, between which other
 	 * connections are served.
@@ -414,7 +416,7 @@ static enum transmission_verdict step(struct transmission *t, const u8 *in,
 		if (write_on(t, in, len, used, b))
 			return TRANSMISSION_MORE;
 		return t->state == TRANSMISSION_STORE &&
-		       t->now.length - t->done >= BODY_MIN ?
+		       t->now.length >= BODY_MIN ?
 			       TRANSMISSION_BODY : TRANSMISSION_MORE;
 	default:
 		break;
@@ -453,7 +455,7 @@ enum transmission_verdict transmission_run(struct transmission *t,
 		v = step(t, in + *used, len - *used, used, b);
 	}
 	if (v == TRANSMISSION_MORE && t->state == TRANSMISSION_STORE &&
-	    t->now.length - t->done >= BODY_MIN)
+	    t->now.length >= BODY_MIN)
 		return TRANSMISSION_BODY;
 	return v;
 }

@@ -269,6 +269,34 @@ Test(nbd_transmission, quota_and_end)
 	kit_free(&k);
 }
 
+/* What is left of it may be received in place down to its last byte. */
+Test(nbd_transmission, a_long_write_is_never_received_twice)
+{
+	struct kit k = begin(false, BYTES);
+	size_t used, left;
+
+	request(0, NBD_CMD_WRITE, 1, 0, BYTES, NULL);
+	cr_assert_eq(transmission_run(&t, in, in_len, &used, &batch),
+		     TRANSMISSION_BODY);
+	cr_assert_eq(used, NBD_REQUEST_LEN);
+	memset(transmission_body(&t, &left), 1, BYTES - 1);
+	cr_assert_eq(left, BYTES);
+	transmission_filled(&t, BYTES - 1);
+	cr_assert_eq(transmission_run(&t, in, 0, &used, &batch),
+		     TRANSMISSION_BODY);
+	*transmission_body(&t, &left) = 2;
+	cr_assert_eq(left, 1);
+	transmission_filled(&t, 1);
+	cr_assert_eq(transmission_run(&t, in, 0, &used, &batch),
+		     TRANSMISSION_MORE);
+	in_len = 0;
+	send_batch();
+	cr_assert_eq(simple(0, 1), 0);
+	cr_assert_eq(transmission_wants(&t, STREAM), NBD_REQUEST_LEN);
+	cr_assert_eq(k.e->data[BYTES - 1], 2);
+	kit_free(&k);
+}
+
 Test(nbd_transmission, a_client_that_goes_keeps_no_memory)
 {
 	struct kit k = begin(false, BYTES);
