@@ -9,234 +9,38 @@
  * One thread, one loop. SIGCHLD comes through a signalfd. Requests are read
  * without blocking; events to virgod are written blocking, which is safe because
  * virgod never blocks on this socket, and its end ends the write too. As the
- * child subreaper it inherits whatever a job leaves behind.
+ * child subreaper it inherits whatever a job leaves behind. Here are requests, the
+ * ends of jobs and of virgod; the rest is listed in spawn_impl.h.
  */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "account.h"
-#include "jobgroup.h"
-#include "launch.h"
 #include "log.h"
-#include "loop.h"
 #include "ready.h"
-#include "spawn_protocol.h"
-#include "users.h"
+#include "spawn_impl.h"
 
 enum {
-	VIRGOD_FD = 3,
-	BUCKETS = 1024,
 	NOFILE_JOB = 1024, /* soft limit of descriptors that programs expect */
 	REQUEST_BYTES = sizeof(struct spawn_message) +
 			sizeof(struct spawn_start) + SPAWN_INLINE_MAX,
-	SPEC_BYTES_MAX = 2 << 20, /* more than exec() takes */
 	RECHECK_FIRST_US = 100,
 	RECHECK_MOST_US = 20000,
 	GIVE_UP_US = 5000000,
 	SWEEP_US = 300000,
-	START_LATE_US = 3000, /* a start nobody waits for is told so late */
 	SWEEPS = 8,
 	SIGNALS_MOST = 4, /* kinds that open_signals() takes: one is pending each */
 };
 
-enum job_state { WAITING, STARTING, RUNNING, ENDING };
-
-struct job {
-	struct job *next_id, *next_pid; /* hash chains */
-	u64 id;
-	enum job_state state;
-	bool detached;
-	bool killed; /* while waiting or starting */
-	u32 flags; /* enum spawn_flags */
-
-	struct spawn_start how;
-	u8 *spec; /* the JOB_START, until exec */
-	size_t spec_len;
-	struct msg_job_start start; /* views into it */
-	int fds[SPAWN_FDS_MAX]; /* until exec; -1: none */
-	int folder_fd; /* detached; else -1 */
-
-	struct jobgroup group;
-	struct watch status; /* read end of the child's status pipe */
-	struct launch_failure failure;
-
-	int wait_status;
-	struct rusage usage;
-	struct timer recheck;
-	u64 ending_us, recheck_us;
-};
-
-static struct {
-	struct loop *loop;
-	struct accounts *accounts;
-	struct watch virgod;
-	struct watch signals;
-	struct timer sweep;
-	struct post fill; /* of the children that wait */
-	bool fill_due;
-	int sweeps; /* left to do */
-	bool orphan; /* virgod is gone */
-	struct rlimit nofile; /* what jobs get */
-	struct job *by_id[BUCKETS];
-	struct job *by_pid[BUCKETS];
-	u32 jobs;
-} spawn;
-
-/* --- events to virgod --- */
-
-static void event(u32 kind, u64 job, s32 value, u32 stage, const void *data,
-		  size_t len)
-{
-	struct spawn_message m = { .kind = kind, .job = job, .value = value,
-				   .stage = stage };
-	struct iovec iov[2] = { { &m, sizeof(m) }, { (void *)data, len } };
-	struct msghdr h = { .msg_iov = iov, .msg_iovlen = data ? 2 : 1 };
-
-	if (spawn.orphan)
-		return;
-	while (sendmsg(VIRGOD_FD, &h, MSG_NOSIGNAL) < 0 && errno == EINTR)
-		;
-}
-
-static void failed(u64 job, u32 stage, int error, const char *text)
-{
-	event(SPAWN_FAILED, job, error, stage, text, strlen(text));
-}
-
-/* --- the table --- */
-
-static struct job **id_slot(u64 id)
-{
-	struct job **at = &spawn.by_id[id % BUCKETS];
-
-	while (*at && (*at)->id != id)
-		at = &(*at)->next_id;
-	return at;
-}
-
-static struct job **pid_slot(pid_t pid)
-{
-	struct job **at = &spawn.by_pid[(u32)pid % BUCKETS];
-
-	while (*at && (*at)->group.leader != pid)
-		at = &(*at)->next_pid;
-	return at;
-}
-
-static void drop_start(struct job *j)
-{
-	int i;
-
-	free(j->spec);
-	j->spec = NULL;
-	for (i = 0; i < SPAWN_FDS_MAX; i++)
-		if (j->fds[i] >= 0) {
-			close(j->fds[i]);
-			j->fds[i] = -1;
-		}
-}
-
-static void job_forget(struct job *j)
-{
-	struct job **at = id_slot(j->id);
-
-	if (*at)
-		*at = j->next_id;
-	if (j->group.leader > 0) {
-		at = pid_slot(j->group.leader);
-		if (*at)
-			*at = j->next_pid;
-	}
-	loop_disarm(spawn.loop, &j->recheck);
-	if (j->status.fd >= 0) {
-		loop_unwatch(spawn.loop, &j->status);
-		close(j->status.fd);
-	}
-	drop_start(j);
-	jobgroup_give_back(&j->group);
-	if (j->folder_fd >= 0)
-		close(j->folder_fd);
-	free(j);
-	if (--spawn.jobs == 0 && spawn.orphan)
-		loop_stop(spawn.loop);
-}
-
-/* --- a detached job's files, for the virgod that comes after this one --- */
-
-static void folder_write(struct job *j, const char *name, const char *text)
-{
-	char temporary[32];
-	ssize_t n;
-	int fd;
-
-	if (j->folder_fd < 0)
-		return;
-	snprintf(temporary, sizeof(temporary), ".%s", name);
-	fd = openat(j->folder_fd, temporary,
-		    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	n = fd >= 0 ? write(fd, text, strlen(text)) : -1;
-	if (n != (ssize_t)strlen(text) ||
-	    renameat(j->folder_fd, temporary, j->folder_fd, name))
-		log_error("job %llu: cannot write its %s: %s",
-			  (unsigned long long)j->id, name, strerror(errno));
-	if (fd >= 0)
-		close(fd);
-}
-
-static unsigned long long start_time(pid_t pid)
-{
-	char path[32], buf[1024];
-	unsigned long long ticks = 0;
-	const char *p;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	f = fopen(path, "re");
-	if (!f)
-		return 0;
-	buf[fread(buf, 1, sizeof(buf) - 1, f)] = 0;
-	fclose(f);
-	p = strrchr(buf, ')');
-	/* After the name: state is field 3, starttime field 22. */
-	if (p && sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u "
-			       "%*u %*u %*d %*d %*d %*d %*d %*d %llu",
-			&ticks) != 1)
-		ticks = 0;
-	return ticks;
-}
-
-static void write_pid(struct job *j)
-{
-	char path[600], text[700];
-
-	if (j->folder_fd < 0)
-		return;
-	jobgroup_path(&j->group, path, sizeof(path));
-	snprintf(text, sizeof(text), "%d %llu %s\n", j->group.leader,
-		 start_time(j->group.leader), path);
-	folder_write(j, SPAWN_PID_FILE, text);
-}
-
-static void write_status(struct job *j, const struct spawn_exit *e)
-{
-	char text[160];
-
-	snprintf(text, sizeof(text), "%d %u %llu %llu %llu %u\n", e->status,
-		 e->oom, (unsigned long long)e->user_us,
-		 (unsigned long long)e->system_us,
-		 (unsigned long long)e->max_rss_bytes, e->left);
-	folder_write(j, SPAWN_STATUS_FILE, text);
-}
+struct spawn_state spawn;
 
 /* --- the end of a job --- */
 
@@ -258,12 +62,12 @@ static void report_end(struct job *j, bool empty)
 	};
 
 	if (j->failure.stage) {
-		failed(j->id, j->failure.stage, j->failure.error, "");
+		spawn_failed(j->id, j->failure.stage, j->failure.error, "");
 	} else {
-		write_status(j, &e);
-		event(SPAWN_EXITED, j->id, 0, 0, &e, sizeof(e));
+		spawn_write_status(j, &e);
+		spawn_event(SPAWN_EXITED, j->id, 0, 0, &e, sizeof(e));
 	}
-	job_forget(j);
+	spawn_forget(j);
 }
 
 /* After the leader: whatever it left is killed, and the end is told when nothing
@@ -286,287 +90,6 @@ static void end_or_recheck(struct job *j)
 static void recheck_fired(struct timer *t)
 {
 	end_or_recheck((void *)((u8 *)t - offsetof(struct job, recheck)));
-}
-
-/* --- the start of a job --- */
-
-/* The status pipe: bytes say why the child failed, its end that it runs. False
- * while that is not known. Gives the job's state, tells nobody.
- */
-static bool start_known(struct job *j)
-{
-	ssize_t n;
-
-	do
-		n = read(j->status.fd, &j->failure, sizeof(j->failure));
-	while (n < 0 && errno == EINTR);
-	if (n < 0 && errno == EAGAIN)
-		return false;
-	if (n != (ssize_t)sizeof(j->failure))
-		j->failure.stage = 0;
-	loop_disarm(spawn.loop, &j->recheck);
-	j->state = RUNNING;
-	return true;
-}
-
-static void tell_started(struct job *j)
-{
-	write_pid(j);
-	event(SPAWN_STARTED, j->id, j->group.leader, 0, NULL, 0);
-}
-
-/* Looks from now on whether the child has got to its program. */
-static void watch_start(struct job *j)
-{
-	if (loop_watch(spawn.loop, &j->status, EPOLLIN))
-		jobgroup_kill(&j->group);
-}
-
-static void start_late(struct timer *t)
-{
-	struct job *j = (void *)((u8 *)t - offsetof(struct job, recheck));
-
-	if (j->state == STARTING)
-		watch_start(j);
-}
-
-static void status_ready(struct watch *w, u32 events)
-{
-	struct job *j = (void *)((u8 *)w - offsetof(struct job, status));
-
-	if (!start_known(j))
-		return;
-	if (!j->failure.stage)
-		tell_started(j);
-	loop_unwatch(spawn.loop, w);
-	close(w->fd);
-	w->fd = -1;
-}
-
-static void fail_start(struct job *j, u32 stage, int error, const char *text)
-{
-	failed(j->id, stage, error, text);
-	job_forget(j);
-}
-
-/* UID_MIN here; the file is read again when it has changed. */
-static u32 uid_min(void)
-{
-	static struct stat seen;
-	static u32 min;
-	struct stat now = { 0 };
-
-	if (stat(LOGIN_DEFS, &now))
-		now.st_size = -1;
-	if (!min || now.st_ino != seen.st_ino || now.st_size != seen.st_size ||
-	    now.st_mtim.tv_sec != seen.st_mtim.tv_sec ||
-	    now.st_mtim.tv_nsec != seen.st_mtim.tv_nsec) {
-		min = users_uid_min(NULL);
-		seen = now;
-	}
-	return min;
-}
-
-/* Root and system accounts run nothing unless policy names them. */
-static int ordinary(const struct job *j, const struct account *a,
-		    struct failure *f)
-{
-	const struct user u = { .uid = a->uid, .gid = a->gid, .name = a->name };
-
-	if (geteuid() || j->flags & SPAWN_ALLOW_SYSTEM)
-		return 0;
-	return user_ordinary(&u, j->how.uid_min ?: uid_min(), NULL, "run", f);
-}
-
-static void fill(struct post *p)
-{
-	spawn.fill_due = false;
-	if (!spawn.orphan)
-		ready_fill();
-}
-
-static void fill_later(void)
-{
-	if (spawn.fill_due)
-		return;
-	spawn.fill_due = true;
-	spawn.fill.run = fill;
-	loop_defer(spawn.loop, &spawn.fill);
-}
-
-/* Starts @j in a child that waits; gives its status descriptor, or -1. */
-static int launch_ready(struct job *j, const struct launch *l, const char *node)
-{
-	const struct msg_job_start *s = &j->start;
-
-	if (j->detached || s->memory_bytes || s->cpu_ppm || s->pids)
-		return -1;
-	return ready_launch(&j->group, j->id, node, l, j->spec, j->spec_len);
-}
-
-/* The same in a group and a child of its own; -1 when it cannot be and that has
- * been told.
- */
-static int launch_fork(struct job *j, struct launch *l, const char *node)
-{
-	struct jobgroup_limits limits = { j->start.memory_bytes,
-					  j->start.cpu_ppm, j->start.pids };
-	const char *what = "limit";
-	int fds[2], ret;
-
-	ret = jobgroup_take(&j->group, j->id, node, j->detached, &limits,
-			    &l->rlimits, &what);
-	if (ret) {
-		fail_start(j, ret == -EOPNOTSUPP ? STAGE_LIMIT : STAGE_FORK, -ret,
-			   what);
-		return -1;
-	}
-	if (pipe2(fds, O_CLOEXEC)) {
-		fail_start(j, STAGE_FORK, errno, "");
-		return -1;
-	}
-	l->status_fd = fds[1];
-	if (jobgroup_fork(&j->group) == 0)
-		launch_child(l);
-	ret = errno;
-	close(fds[1]);
-	if (j->group.leader < 0) {
-		close(fds[0]);
-		fail_start(j, STAGE_FORK, ret, "");
-		return -1;
-	}
-	fcntl(fds[0], F_SETFL, O_NONBLOCK);
-	return fds[0];
-}
-
-static void launch(struct job *j, const struct account *a)
-{
-	struct launch l = { .start = &j->start, .account = a, .group = &j->group,
-			    .streams = { j->fds[0], j->fds[1], j->fds[2] },
-			    .blob_fd = j->flags & SPAWN_HAS_BLOB ? j->fds[3] : -1,
-			    .nofile_soft = spawn.nofile.rlim_cur,
-			    .nofile_hard = spawn.nofile.rlim_max };
-	char node[64];
-	struct job **at;
-	int fd;
-
-	span_to_cstr(j->start.node, node, sizeof(node));
-	fd = launch_ready(j, &l, node);
-	if (fd < 0)
-		fd = launch_fork(j, &l, node);
-	fill_later();
-	if (fd < 0)
-		return;
-	j->status = (struct watch){ .fd = fd, .ready = status_ready };
-	drop_start(j);
-	at = pid_slot(j->group.leader);
-	j->next_pid = NULL;
-	*at = j;
-	j->state = STARTING;
-	if (!(j->start.flags & JOB_NO_INPUT)) {
-		watch_start(j);
-		return;
-	}
-	/* Most such jobs end soon, and their end tells the start too. */
-	j->recheck.fire = start_late;
-	loop_arm(spawn.loop, &j->recheck, START_LATE_US);
-}
-
-/* What is wrong, and after a line feed what mends it. */
-static void fail_account(struct job *j, u32 stage, const struct failure *f)
-{
-	char text[SPAWN_TEXT_MAX];
-
-	snprintf(text, sizeof(text), "%s%s%s", f->what, f->remedy[0] ? "\n" : "",
-		 f->remedy);
-	fail_start(j, stage, -f->code, text);
-}
-
-static void account_known(void *arg, const struct account *a,
-			  const struct failure *why)
-{
-	struct job *j = arg;
-	struct failure f = { 0 };
-
-	if (j->killed)
-		fail_start(j, STAGE_REQUEST, ECANCELED, "");
-	else if (!a)
-		fail_account(j, STAGE_USER, why);
-	else if (ordinary(j, a, &f))
-		fail_account(j, STAGE_USER, &f);
-	else
-		launch(j, a);
-}
-
-/* The JOB_START itself, from the packet or from the memfd that came with it. */
-static int take_spec(struct job *j, const void *data, size_t len, int memfd)
-{
-	if (memfd >= 0) {
-		off_t size = lseek(memfd, 0, SEEK_END);
-
-		if (size < 0 || size > SPEC_BYTES_MAX)
-			return -E2BIG;
-		len = (size_t)size;
-	}
-	j->spec_len = len;
-	j->spec = malloc(len ? len : 1);
-	if (!j->spec)
-		return -ENOMEM;
-	if (memfd < 0)
-		memcpy(j->spec, data, len);
-	else if (pread(memfd, j->spec, len, 0) != (ssize_t)len)
-		return -EIO;
-	return msg_job_start_decode(&j->start, j->spec, len);
-}
-
-static u32 fds_wanted(u32 flags)
-{
-	return JOB_STREAMS + !!(flags & SPAWN_HAS_BLOB) +
-	       !!(flags & SPAWN_HAS_SPEC) + !!(flags & SPAWN_HAS_FOLDER);
-}
-
-static void start_request(const struct spawn_message *m, const void *data,
-			  size_t len, int *fds, u32 count)
-{
-	struct job *j = calloc(1, sizeof(*j));
-	int spec_fd = -1;
-	char user[256];
-	u32 i, at;
-
-	if (!j || count != fds_wanted(m->flags) || len < sizeof(j->how)) {
-		for (i = 0; i < count; i++)
-			close(fds[i]);
-		free(j);
-		failed(m->job, STAGE_REQUEST, j ? EMFILE : ENOMEM, "");
-		return;
-	}
-	j->id = m->job;
-	memcpy(&j->how, data, sizeof(j->how));
-	j->how.from[sizeof(j->how.from) - 1] = 0;
-	j->flags = m->flags;
-	j->status.fd = j->folder_fd = -1;
-	j->group.dir_fd = j->group.events_fd = -1;
-	for (i = 0; i < SPAWN_FDS_MAX; i++)
-		j->fds[i] = i < count ? fds[i] : -1;
-	j->next_id = spawn.by_id[j->id % BUCKETS];
-	spawn.by_id[j->id % BUCKETS] = j;
-	spawn.jobs++;
-	at = JOB_STREAMS + !!(m->flags & SPAWN_HAS_BLOB);
-	if (m->flags & SPAWN_HAS_SPEC)
-		spec_fd = j->fds[at++];
-	if (m->flags & SPAWN_HAS_FOLDER) {
-		j->folder_fd = j->fds[at];
-		j->fds[at] = -1;
-	}
-	if (take_spec(j, (const u8 *)data + sizeof(j->how),
-		      len - sizeof(j->how), spec_fd) ||
-	    !span_to_cstr(j->start.user, user, sizeof(user))) {
-		fail_start(j, STAGE_REQUEST, EBADMSG, "");
-		return;
-	}
-	j->detached = j->start.flags & JOB_DETACH;
-	accounts_find(spawn.accounts, user, (enum user_pam)j->how.pam,
-		      j->how.from, account_known, j);
 }
 
 /* --- other requests --- */
@@ -600,8 +123,8 @@ static void who_known(void *arg, const struct account *a,
 	struct spawn_message *m = arg;
 	const char *name = a ? a->name : "";
 
-	event(SPAWN_NAME, m->job, m->value, a ? 0 : (u32)-why->code, name,
-	      strlen(name));
+	spawn_event(SPAWN_NAME, m->job, m->value, a ? 0 : (u32)-why->code, name,
+		    strlen(name));
 	free(m);
 }
 
@@ -610,7 +133,7 @@ static void who_request(const struct spawn_message *m)
 	struct spawn_message *copy = malloc(sizeof(*copy));
 
 	if (!copy) {
-		event(SPAWN_NAME, m->job, m->value, ENOMEM, "", 0);
+		spawn_event(SPAWN_NAME, m->job, m->value, ENOMEM, "", 0);
 		return;
 	}
 	*copy = *m;
@@ -620,10 +143,10 @@ static void who_request(const struct spawn_message *m)
 static void request(const struct spawn_message *m, const void *data, size_t len,
 		    int *fds, u32 count)
 {
-	struct job *j = *id_slot(m->job);
+	struct job *j = *spawn_id_slot(m->job);
 
 	if (m->kind == SPAWN_START) {
-		start_request(m, data, len, fds, count);
+		spawn_start(m, data, len, fds, count);
 		return;
 	}
 	while (count)
@@ -647,7 +170,7 @@ static void virgod_gone(void)
 	loop_unwatch(spawn.loop, &spawn.virgod);
 	close(VIRGOD_FD);
 	ready_close();
-	for (i = 0; i < BUCKETS; i++)
+	for (i = 0; i < SPAWN_BUCKETS; i++)
 		for (j = spawn.by_id[i]; j; j = next) {
 			next = j->next_id;
 			if (!j->detached)
@@ -702,7 +225,7 @@ static void virgod_ready(struct watch *w, u32 events)
 
 static void child_ended(pid_t pid, int status, const struct rusage *usage)
 {
-	struct job *j = *pid_slot(pid);
+	struct job *j = *spawn_pid_slot(pid);
 
 	if (!j || j->state == ENDING) {
 		if (!ready_reaped(pid))
@@ -712,9 +235,9 @@ static void child_ended(pid_t pid, int status, const struct rusage *usage)
 	/* What comes after its end is told only to those who look for it later:
 	 * every event is a wake-up of virgod on the way of the answer.
 	 */
-	if (j->state == STARTING && start_known(j) && !j->failure.stage &&
+	if (j->state == STARTING && spawn_start_known(j) && !j->failure.stage &&
 	    j->detached)
-		tell_started(j);
+		spawn_tell_started(j);
 	j->state = ENDING;
 	j->wait_status = status;
 	j->usage = *usage;
@@ -824,7 +347,7 @@ int main(int argc, char **argv)
 	spawn.sweeps = SWEEPS;
 	spawn.sweep.fire = sweep_fired;
 	loop_arm(spawn.loop, &spawn.sweep, SWEEP_US);
-	fill_later();
+	spawn_fill_later();
 	loop_run(spawn.loop);
 	loop_disarm(spawn.loop, &spawn.sweep);
 	loop_unwatch(spawn.loop, &spawn.signals);
