@@ -2,8 +2,8 @@
 /*
  * What the parts of the job service share: jobs.c (requests and exchanges),
  * job_run.c and job_here.h (a job running here), job_relay.c (one passed on to another
- * node), job_kept.c (detached jobs and their records), blobs.c (programs sent
- * along). Not for other parts of virgod, which include jobs.h.
+ * node), job_kept.c (detached jobs and their records), job_follow.c (those who
+ * follow these), blobs.c (programs sent along). Not for other parts of virgod, which include jobs.h.
  *
  * An exchange is everything between a request and its last answer: one caller's
  * connection and one tag. What it is (a running job, a relay, somebody who waits)
@@ -170,13 +170,16 @@ void kept_drop(struct kept *k);
 struct kept *kept_find(struct jobs *js, u64 id);
 bool kept_owned(const struct kept *k, const struct caller *who);
 void kept_signal(struct kept *k, int sig);
-void kept_attach(const struct caller *who, const struct msg_job_attach *m);
-void kept_wait(const struct caller *who, const struct msg_job_wait *m);
 void kept_each(struct jobs *js, void (*fn)(void *arg, const struct kept *k),
 	       void *arg);
+void kept_describe(const struct kept *k, struct rec_job_status *r);
+
+/* --- job_follow.c --- */
+
+void kept_attach(const struct caller *who, const struct msg_job_attach *m);
+void kept_wait(const struct caller *who, const struct msg_job_wait *m);
 /* @c takes data again. */
 void kept_drained(struct jobs *js, struct conn *c);
-void kept_describe(const struct kept *k, struct rec_job_status *r);
 
 /* What a wait status means, in JOB_EXIT's words. */
 void exit_message(const struct spawn_exit *e, bool timed_out,
