@@ -54,6 +54,7 @@ struct memory {
 	u64 bytes; /* 0: none is lent */
 	u64 reserve_bytes;
 	bool off; /* LEAVING until none is left, then OFF */
+	bool once; /* that is for this run of virgod: STATE/lend stays */
 	bool stored; /* in STATE/lend, so virgo_cloud.conf does not count */
 
 	/* As virgo-nbd said last. */

@@ -294,7 +294,7 @@ static void on_ended(void *arg, int ret, const char *rest, char *lines)
 	m->off = false;
 	m->known = false;
 	memory_nbd_unkeep(m->nbd);
-	if (m->stored && memory_store(m, &f))
+	if (m->stored && !m->once && memory_store(m, &f))
 		log_error("%s: %s", f.object, f.what);
 	log_notice("no memory is lent any more");
 	answer_all(m, NULL);

@@ -143,8 +143,9 @@ static int check_lend(const struct memory *m, const struct msg_memory_lend *q,
 }
 
 /* Off: the memory lent stays what it is, and OFF is when none is. */
-static void take_back(struct memory *m)
+static void take_back(struct memory *m, bool once)
 {
+	m->once = once && (m->once || !m->off);
 	if (m->bytes)
 		m->off = true;
 }
@@ -165,7 +166,7 @@ static void serve_lend(struct request *r)
 		m->reserve_bytes = q.reserve_bytes;
 		m->off = false;
 	} else if (!ret) {
-		take_back(m);
+		take_back(m, q.once);
 	}
 	if (!ret && !q.once)
 		ret = memory_store(m, &f);

@@ -228,3 +228,11 @@ assert_eq "$(status 'm["state"]')" off
 wait_for 30 loans_are beta 0
 wait_for 30 eval '[ -z "$(nbd_pid)" ]'
 refused "alpha lends no memory" beta lease a $((16 * mib))
+
+step "left as for a shutdown: nothing is lent until virgod starts again"
+on alpha virgo memory lend 32M --reserve 1M
+on alpha virgo memory leave --wait 60s
+assert_eq "$(status 'm["state"]')" off
+node_stop alpha
+node_start alpha
+wait_for 60 eval '[ "$(status "m[\"state\"]")" = lending ]'
