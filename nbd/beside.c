@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
@@ -41,10 +42,28 @@ int beside_connect(const char *path, unsigned int answer_s)
 	return -err;
 }
 
+/* With no signal blocked, whatever we block: what outlives us must still end when
+ * it is told to.
+ */
+static int spawn(pid_t *pid, const char *program, char **argv)
+{
+	extern char **environ;
+	posix_spawnattr_t attributes;
+	sigset_t none;
+	int ret;
+
+	sigemptyset(&none);
+	posix_spawnattr_init(&attributes);
+	posix_spawnattr_setsigmask(&attributes, &none);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+	ret = posix_spawn(pid, program, NULL, &attributes, argv, environ);
+	posix_spawnattr_destroy(&attributes);
+	return ret;
+}
+
 /* It forks when it listens, and its parent's end tells so. */
 static int start(const char *name, const char *state, struct failure *f)
 {
-	extern char **environ;
 	char program[PATH_MAX];
 	char *argv[] = { (char *)name, (char *)"--state", (char *)state, NULL };
 	int status;
@@ -53,7 +72,7 @@ static int start(const char *name, const char *state, struct failure *f)
 
 	if (where_program(name, program, sizeof(program)))
 		return failure_set(f, -ENOENT, name, NULL, "not installed");
-	ret = posix_spawn(&pid, program, NULL, NULL, argv, environ);
+	ret = spawn(&pid, program, argv);
 	if (ret)
 		return failure_set(f, -ret, program, NULL, "%s",
 				   strerror(ret));

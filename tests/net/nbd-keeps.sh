@@ -116,3 +116,15 @@ on alpha virgo-nbd --state "$state" --forget
 on alpha virgo-nbd --state "$state" --forget
 serve
 assert_eq "$(held)" 0 "bytes held by a new pool"
+
+# As systemd ends a unit: both are told at once. The holder must not have the
+# signals blocked that virgo-nbd, which starts it, takes from a descriptor.
+step "told to end together, both do"
+holder=
+for p in $(pidof virgo-nbd-holder); do
+	grep -qzxF "$state" "/proc/$p/cmdline" && holder=$p
+done
+[ -n "$holder" ] || fail "no holder"
+kill -TERM "${PID[nbd]}" "$holder"
+finish nbd
+wait_for 30 net_gone "$holder"
