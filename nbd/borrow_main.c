@@ -38,7 +38,8 @@ static const char swap_help[] =
 	"  --mirror 2|1         how many lenders keep each page (2)\n"
 	"  --seal               encrypt what lenders hold\n"
 	"  --priority N         of this swap space, 0 to 32767\n"
-	"  --plaintext-on IFACE send in the clear, by this interface only\n"
+	"  --plaintext-on IFACE send in the clear, by this interface only, to a\n"
+	"                       lender without TLS; nodes of a cloud have TLS\n"
 	"  --patience SECONDS   how long programs wait for a last lender (30)\n"
 	"  --raise-min-free     raise vm.min_free_kbytes if it is too low\n"
 	"  --unprotected        go on where init, virgod and the like cannot be\n"
@@ -56,7 +57,8 @@ static const char disk_help[] =
 	"gone when it is detached.\n"
 	"\n"
 	"  --mirror 2|1         how many lenders keep each block (2)\n"
-	"  --plaintext-on IFACE send in the clear, by this interface only\n"
+	"  --plaintext-on IFACE send in the clear, by this interface only, to a\n"
+	"                       lender without TLS; nodes of a cloud have TLS\n"
 	"  --patience SECONDS   how long programs wait for a last lender (30)\n"
 	"  --json               list: for programs\n";
 

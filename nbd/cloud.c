@@ -119,6 +119,11 @@ static int take_lease(const struct record *r, struct record_leg *l,
 				   "--plaintext-on INTERFACE",
 				   "it serves memory without TLS, and data "
 				   "would leave this machine in the clear");
+	if (m->tls && r->plaintext_on[0])
+		return failure_set(f, -EPERM, l->lender,
+				   "leave out --plaintext-on",
+				   "it lends over TLS only, as all nodes of a "
+				   "cloud do");
 	return 0;
 }
 

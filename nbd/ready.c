@@ -64,8 +64,7 @@ static int need_ktls(struct failure *f)
 	    strstr(text, "tls"))
 		return 0;
 	return failure_set(f, -EOPNOTSUPP, "kTLS",
-			   "modprobe tls; or --plaintext-on INTERFACE, for one "
-			   "that is private",
+			   "modprobe tls, or a kernel with CONFIG_TLS",
 			   "the kernel cannot do TLS, and a program in between "
 			   "would wait for memory for ever");
 }

@@ -22,12 +22,12 @@ borrow_up 64M beta gamma
 step "a kernel that cannot do TLS: refused, not sent in the clear"
 on alpha bash -c 'mkdir -p /etc/modprobe.d
 	echo "install tls /bin/false" > /etc/modprobe.d/no-tls.conf'
-refused 'kTLS: the kernel cannot do TLS.*Try: .*modprobe tls' \
+refused 'kTLS: the kernel cannot do TLS.*Try: modprobe tls, or a kernel with CONFIG_TLS' \
 	virgo swap on 32M --raise-min-free
-refused 'wants TLS|TLS comes first' \
+refused 'lends over TLS only' \
 	virgo swap on 32M --raise-min-free --plaintext-on eth0
 modprobe tls
-refused 'wants TLS|TLS comes first' \
+refused 'lends over TLS only' \
 	virgo swap on 32M --raise-min-free --plaintext-on eth0
 
 step "quota of one of the lenders: refused for two, named"
