@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/swap.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "sysfile.h"
@@ -98,6 +99,13 @@ s64 swap_area_used(const char *device)
 	return ret ? ret : used;
 }
 
+static void moment(void)
+{
+	const struct timespec t = { .tv_nsec = 100 * 1000 * 1000 };
+
+	nanosleep(&t, NULL);
+}
+
 int swap_area_off(const char *device, bool force, struct failure *f)
 {
 	s64 room = meminfo_bytes("MemAvailable");
@@ -117,9 +125,19 @@ int swap_area_off(const char *device, bool force, struct failure *f)
 				   "is room for %lld",
 				   (long long)(used >> 20),
 				   (long long)((room + other) >> 20));
-	if (swapoff(device))
-		return failure_set(f, -errno, device, NULL,
-				   "cannot be taken out of use: %s",
-				   strerror(errno));
+	while (swapoff(device)) {
+		int err = errno;
+
+		if (listed(device, &size, &used))
+			break;
+		/* Someone else takes it out of use, as systemd does at a
+		 * shutdown; the kernel lists it until that is over.
+		 */
+		if (err != EINVAL)
+			return failure_set(f, -err, device, NULL,
+					   "cannot be taken out of use: %s",
+					   strerror(err));
+		moment();
+	}
 	return 0;
 }

@@ -32,10 +32,12 @@ in_order() {
 if [ -z "${VIRGO_GUEST-}" ]; then
 	log=$(mktemp "${TMPDIR:-/tmp}/virgo-systemd.XXXXXX")
 	trap '[ $? = 0 ] || tail -n 60 "$log" >&2; rm -f "$log"' EXIT
-	(in_guest uml --systemd --mem 512M --timeout 280 --modules "fuse autofs4" \
+	(in_guest uml --systemd --mem 512M --timeout 280 --modules "fuse autofs4 brd dm-mod nbd" \
 		--log "$log")
 	in_order 'Unmounted (virgo\.mount|/virgo)' 'Stopped virgod\.service'
 	in_order 'Stopped virgo-nbd\.service' 'Stopped virgod\.service'
+	in_order 'watch-swap: swaps 0, records 0' 'Stopped virgod\.service'
+	in_order 'Stopped virgo-swap\.service' 'Stopped target .*[Nn]etwork'
 	in_order 'Stopped virgod\.service' 'Reached target .*[Pp]ower.?[Oo]ff'
 	# The guest's own unit, which runs this, may be killed on the way down.
 	! sed -n '/going down/,$p' "$log" | grep -v virgo-vm |
@@ -146,5 +148,34 @@ assert_fails 3 systemctl is-active lend.service
 assert_out 8388608 nbdinfo --size nbd://127.0.0.1:10999
 assert_out active systemctl is-active lend.service
 systemctl stop lend.socket lend.service
+
+# Another device stands in for the lenders', under the name of a sealed one; the
+# record is as virgo-borrow writes it.
+step "borrowed swap is in use until poweroff, when its unit ends it: seen afterwards"
+assert_out active systemctl is-active virgo-swap.service
+sectors=$(blockdev --getsz /dev/ram0)
+dmsetup create --noudevsync virgo-swap --table "0 $sectors linear /dev/ram0 0"
+[ -e /dev/mapper/virgo-swap ] || dmsetup mknodes virgo-swap
+mkswap -q /dev/mapper/virgo-swap
+swapon /dev/mapper/virgo-swap
+printf '%s boot=%s next=1 patience=30\n' \
+	"swap bytes=$((sectors * 512)) mirror=2 priority=-1 seal=1 ready=1 md=-1 plaintext=-" \
+	"$(cat /proc/sys/kernel/random/boot_id)" > /var/lib/virgo/borrow/swap
+assert_match "$(virgo swap status)" '^swap: [0-9]+ MiB'
+systemctl restart virgo-swap.service
+assert_match "$(cat /proc/swaps)" '/dev/dm-'
+# Stopped after that unit and before virgod.
+cat > /run/systemd/system/watch-swap.service << 'END'
+[Unit]
+After=virgod.service
+Before=virgo-swap.service
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/true
+ExecStop=/bin/sh -c 'echo "watch-swap: swaps $$(grep -c ^/dev /proc/swaps), records $$(ls /var/lib/virgo/borrow | wc -l)" > /dev/kmsg'
+END
+systemctl daemon-reload
+systemctl start watch-swap.service
 
 assert_eq "$(systemctl --failed --no-legend)" "" "failed units"
