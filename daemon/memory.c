@@ -446,6 +446,7 @@ static void on_set(void *arg, int ret, const char *rest, char *lines)
 
 void memory_settle(struct memory *m)
 {
+	u64 lent = memory_lent_bytes(m) + m->others_bytes;
 	char listen[2048];
 
 	if (!m->bytes) {
@@ -453,8 +454,12 @@ void memory_settle(struct memory *m)
 	} else {
 		listen_list(m, listen, sizeof(listen));
 		memory_nbd_keep(m->nbd, listen);
+		/* What was leased before there was to be less stays promised:
+		 * its borrower must not find the pool full.
+		 */
 		memory_nbd_ask(m->nbd, on_set, m, "quota %llu",
-			       (unsigned long long)m->bytes);
+			       (unsigned long long)(m->bytes > lent ? m->bytes :
+								      lent));
 		memory_nbd_ask(m->nbd, on_set, m, "headroom %llu",
 			       (unsigned long long)m->reserve_bytes);
 	}

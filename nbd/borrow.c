@@ -244,7 +244,8 @@ int borrow_add_leg(struct borrower *b, struct record *r, struct failure *f)
 	for (i = 0; i < count; i++) {
 		struct record_leg *leg;
 
-		if (l[i].why[0] || is_used(r, l[i].node))
+		if (l[i].why[0] || is_used(r, l[i].node) ||
+		    record_avoids(r, l[i].node, record_clock_s()))
 			continue;
 		leg = borrow_new_leg(r, l[i].node);
 		if (!leg)

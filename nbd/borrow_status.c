@@ -135,11 +135,14 @@ static int print_one(struct record *r, void *arg)
 		printf("%s{\"name\": \"%s\", \"device\": \"%s\", "
 		       "\"bytes\": %llu, \"used_bytes\": %lld, \"mirror\": %u, "
 		       "\"sealed\": %s, \"degraded\": %u, "
-		       "\"copying_ppm\": %lld, \"legs\": [",
+		       "\"copying_ppm\": %lld, \"lost\": %u, "
+		       "\"lost_lender\": \"%s\", \"lost_why\": \"%s\", "
+		       "\"legs\": [",
 		       p->count ? ", " : "", r->name, device,
 		       (unsigned long long)r->bytes, (long long)used, r->mirror,
 		       r->seal ? "true" : "false", m.degraded,
-		       m.busy ? (long long)m.done_ppm : -1);
+		       m.busy ? (long long)m.done_ppm : -1, r->lost,
+		       r->lost_lender, r->lost_why);
 	else if (!there)
 		printf("%s: %llu MiB, not put together\n", r->name,
 		       (unsigned long long)(r->bytes >> 20));
@@ -151,6 +154,9 @@ static int print_one(struct record *r, void *arg)
 			      sizeof(text)));
 	if (!p->json && used >= 0)
 		printf("  %lld MiB in use\n", (long long)(used >> 20));
+	if (!p->json && r->lost)
+		printf("  lost so far: %u, the last one of %s: %s\n", r->lost,
+		       r->lost_lender, r->lost_why);
 	for (i = 0; i < r->legs; i++)
 		print_leg(p, &r->leg[i], of_guard(legs, count,
 						  r->leg[i].number),

@@ -83,24 +83,45 @@ static void acquaint(struct borrower *b, struct record *r)
 		borrow_tell_mirror(b, r, &f);
 }
 
+/* md takes a leg for faulty whose connections are well: the lender answered with an
+ * error. The kernel does not say with which.
+ */
+static bool refused(const struct seen *s)
+{
+	return s->guard && s->guard->state != LEG_LOST;
+}
+
+static const char *ended_by(const struct seen *s)
+{
+	if (!s->guard)
+		return "its device is gone";
+	if (refused(s))
+		return "it answered a request with an error, as one without "
+		       "room does";
+	return s->guard->why[0] ? s->guard->why : "it was disconnected";
+}
+
 /* Takes a leg that is lost or no part of anything away; false when it must stay.
  */
 static bool take_away(struct borrower *b, struct record *r, u32 i,
 		      const struct view *v)
 {
 	struct record_leg *l = &r->leg[i];
-	const struct guard_leg *g = v->leg[i].guard;
+	const struct seen *s = &v->leg[i];
 	struct failure f;
 
-	if (l->part && v->leg[i].mirror) {
+	if (l->part && s->mirror) {
 		if (!v->sound)
 			return false; /* it was the last: nothing to go on with */
-		borrow_say(b, "%s: its leg nbd%d %s%s%s", l->lender, l->index,
-			   l->leaving ? "has moved" : "is lost",
-			   !l->leaving && g && g->why[0] ? ": " : "",
-			   !l->leaving && g ? g->why : "");
+		borrow_say(b, "%s: its leg nbd%d %s%s", l->lender, l->index,
+			   l->leaving ? "has moved" : "is lost: ",
+			   l->leaving ? "" : ended_by(s));
 		if (mirror_remove(r->md, l->index, &f))
 			return false;
+		if (!l->leaving) {
+			record_lost(r, l->lender, ended_by(s));
+			r->refused_s = refused(s) ? record_clock_s() : 0;
+		}
 	}
 	return !borrow_retire(b, r, l, &f);
 }

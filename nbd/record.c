@@ -9,11 +9,16 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "sysfile.h"
 
-enum { TEXT_MAX = 16384, SOCKETS_WANTED = 4 };
+enum {
+	TEXT_MAX = 16384,
+	SOCKETS_WANTED = 4,
+	AVOIDED_S = 60, /* filling a leg over and over helps nobody */
+};
 
 bool record_name_valid(const char *name)
 {
@@ -44,6 +49,13 @@ size_t record_print(const struct record *r, char *out, size_t size)
 			      r->priority, r->seal, r->ready, r->md,
 			      word(r->plaintext_on), word(r->boot), r->next,
 			      r->patience_s);
+	if (r->lost && at < size)
+		at += (size_t)snprintf(out + at, size - at,
+				       "lost count=%u lender=%s refused=%llu "
+				       "why=%s\n",
+				       r->lost, word(r->lost_lender),
+				       (unsigned long long)r->refused_s,
+				       word(r->lost_why));
 	for (i = 0; i < r->legs && at < size; i++) {
 		const struct record_leg *l = &r->leg[i];
 
@@ -84,6 +96,30 @@ static int parse_leg(struct record_leg *l, const char *line)
 	return 0;
 }
 
+static int parse_lost(struct record *r, const char *line)
+{
+	unsigned long long refused_s;
+
+	if (sscanf(line, "lost count=%u lender=%63s refused=%llu why=%127[^\n]",
+		   &r->lost, r->lost_lender, &refused_s, r->lost_why) != 4)
+		return -EBADMSG;
+	r->refused_s = refused_s;
+	unword(r->lost_lender);
+	unword(r->lost_why);
+	return 0;
+}
+
+/* A line after the first. */
+static int parse_line(struct record *r, const char *line)
+{
+	if (!strncmp(line, "lost ", 5))
+		return parse_lost(r, line);
+	if (r->legs == MIRROR_LEGS_MAX || parse_leg(&r->leg[r->legs], line))
+		return -EBADMSG;
+	r->legs++;
+	return 0;
+}
+
 int record_parse(struct record *r, const char *name, const char *text)
 {
 	unsigned long long bytes;
@@ -104,12 +140,9 @@ int record_parse(struct record *r, const char *name, const char *text)
 	r->ready = ready;
 	unword(r->plaintext_on);
 	unword(r->boot);
-	while ((text = strchr(text, '\n')) && *++text) {
-		if (r->legs == MIRROR_LEGS_MAX ||
-		    parse_leg(&r->leg[r->legs], text))
+	while ((text = strchr(text, '\n')) && *++text)
+		if (parse_line(r, text))
 			return -EBADMSG;
-		r->legs++;
-	}
 	return 0;
 }
 
@@ -199,6 +232,33 @@ int records_each(const char *state,
 			ret = each(&r, arg);
 	closedir(d);
 	return ret;
+}
+
+void record_lost(struct record *r, const char *lender, const char *why)
+{
+	size_t at = 0;
+
+	r->lost++;
+	r->refused_s = 0;
+	snprintf(r->lost_lender, sizeof(r->lost_lender), "%s", lender);
+	for (; *why && at + 1 < sizeof(r->lost_why); why++)
+		if (*why >= ' ' && *why <= '~' && *why != '"' && *why != '\\')
+			r->lost_why[at++] = *why;
+	r->lost_why[at] = '\0';
+}
+
+u64 record_clock_s(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	return (u64)t.tv_sec;
+}
+
+bool record_avoids(const struct record *r, const char *lender, u64 now_s)
+{
+	return r->refused_s && !strcmp(r->lost_lender, lender) &&
+	       now_s >= r->refused_s && now_s - r->refused_s < AVOIDED_S;
 }
 
 void record_device(const struct record *r, char *out, size_t size)

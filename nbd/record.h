@@ -36,6 +36,10 @@ struct record {
 	char boot[BOOT_ID_SIZE]; /* of the kernel that has the devices */
 	u32 next; /* number of the next leg */
 	u32 patience_s;
+	u32 lost; /* legs so far, and what is known of the last one */
+	char lost_lender[64];
+	char lost_why[128];
+	u64 refused_s; /* CLOCK_BOOTTIME, when that one answered with an error */
 	u32 legs;
 	struct record_leg leg[MIRROR_LEGS_MAX];
 };
@@ -57,6 +61,14 @@ void record_remove(const char *state, const char *name);
 int records_each(const char *state,
 		 int (*each)(struct record *r, void *arg), void *arg);
 
+/* One more leg was lost, that of @lender. @why is one line; what is no part of
+ * plain text in it is left out.
+ */
+void record_lost(struct record *r, const char *lender, const char *why);
+/* Seconds of CLOCK_BOOTTIME. */
+u64 record_clock_s(void);
+/* Whether @lender answered with an error so lately that it is not asked again. */
+bool record_avoids(const struct record *r, const char *lender, u64 now_s);
 /* What is used: /dev/mdN, or the sealed device above it. */
 void record_device(const struct record *r, char *out, size_t size);
 /* A leg as virgo-guard knows it. */

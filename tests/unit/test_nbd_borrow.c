@@ -41,6 +41,51 @@ Test(record, round_trip)
 	cr_assert_str_empty(back.leg[1].export_);
 }
 
+Test(record, what_was_lost)
+{
+	struct record r = sample(), back;
+	char text[4096], why[300];
+
+	record_lost(&r, "beta", "it did not answer");
+	record_lost(&r, "gamma", "said \"no\\\n\x1b[2J\xff");
+	record_print(&r, text, sizeof(text));
+	cr_assert_eq(record_parse(&back, "swap", text), 0);
+	cr_assert_eq(back.lost, 2);
+	cr_assert_str_eq(back.lost_lender, "gamma");
+	cr_assert_str_eq(back.lost_why, "said no[2J");
+	cr_assert_eq(back.legs, 2);
+	memset(why, 'x', sizeof(why));
+	why[sizeof(why) - 1] = '\0';
+	record_lost(&r, "beta", why);
+	record_lost(&back, "", "\n");
+	record_print(&back, text, sizeof(text));
+	cr_assert_eq(record_parse(&back, "swap", text), 0);
+	cr_assert_eq(back.lost, 3);
+	cr_assert_str_empty(back.lost_why);
+	record_print(&r, text, sizeof(text));
+	cr_assert_eq(record_parse(&back, "swap", text), 0);
+	cr_assert_eq(strlen(back.lost_why), sizeof(back.lost_why) - 1);
+}
+
+Test(record, who_refused_is_left_alone_for_a_minute)
+{
+	struct record r = sample(), back;
+	char text[4096];
+
+	record_lost(&r, "beta", "it did not answer");
+	cr_assert_not(record_avoids(&r, "beta", 1000));
+	r.refused_s = 1000;
+	record_print(&r, text, sizeof(text));
+	cr_assert_eq(record_parse(&back, "swap", text), 0);
+	cr_assert(record_avoids(&back, "beta", 1000));
+	cr_assert(record_avoids(&back, "beta", 1059));
+	cr_assert_not(record_avoids(&back, "beta", 1060));
+	cr_assert_not(record_avoids(&back, "gamma", 1000));
+	cr_assert_not(record_avoids(&back, "beta", 5)); /* of another boot */
+	record_lost(&back, "beta", "it did not answer");
+	cr_assert_not(record_avoids(&back, "beta", 1000));
+}
+
 Test(record, torn_is_refused)
 {
 	struct record r = sample(), back;
