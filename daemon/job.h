@@ -3,7 +3,8 @@
  * What the parts of the job service share: jobs.c (requests and exchanges),
  * job_run.c and job_here.h (a job running here), job_relay.c (one passed on to another
  * node), job_kept.c (detached jobs and their records), job_follow.c (those who
- * follow these), blobs.c (programs sent along). Not for other parts of virgod, which include jobs.h.
+ * follow these), blobs.c (programs sent along). Not for other parts of virgod, which
+ * include jobs.h.
  *
  * An exchange is everything between a request and its last answer: one caller's
  * connection and one tag. What it is (a running job, a relay, somebody who waits)
