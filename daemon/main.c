@@ -77,6 +77,20 @@ static const char help[] =
 	"  --verbose       log also what goes well\n"
 	"  --help, --version\n";
 
+static int take_port(const char *text, u16 *out)
+{
+	char *end;
+	long port = strtol(text, &end, 10);
+
+	if (*end || port < 1 || port > 65535) {
+		fprintf(stderr, "virgod: --port %s: not a port number (1 to "
+				"65535)\n", text);
+		return -EINVAL;
+	}
+	*out = (u16)port;
+	return 0;
+}
+
 /* Gives the exit status, or -1 to go on. */
 static int parse(struct options *o, int argc, char **argv)
 {
@@ -90,8 +104,6 @@ static int parse(struct options *o, int argc, char **argv)
 		{ "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 },
 	};
-	char *end;
-	long port;
 	int c;
 
 	*o = (struct options){ .state = getenv("VIRGO_STATE") };
@@ -109,13 +121,8 @@ static int parse(struct options *o, int argc, char **argv)
 			o->listen = optarg;
 			break;
 		case 'p':
-			port = strtol(optarg, &end, 10);
-			if (*end || port < 1 || port > 65535) {
-				fprintf(stderr, "virgod: --port %s: not a port "
-						"number (1 to 65535)\n", optarg);
+			if (take_port(optarg, &o->port))
 				return 2;
-			}
-			o->port = (u16)port;
 			break;
 		case 'v':
 			o->verbose = true;
@@ -312,6 +319,17 @@ static int know_load(struct node *n, struct failure *f)
 	return 0;
 }
 
+/* What tells this run from all others. */
+static int draw_numbers(struct conn_local *l, struct failure *f)
+{
+	if (getrandom(l->session, sizeof(l->session), 0) ==
+		    sizeof(l->session) &&
+	    getrandom(&l->boot, sizeof(l->boot), 0) == sizeof(l->boot))
+		return 0;
+	return failure_set(f, -EIO, "virgod", NULL,
+			   "the kernel gives no random numbers");
+}
+
 static int build(struct daemon *d, const struct options *o, struct failure *f)
 {
 	struct node *n = &d->node;
@@ -320,13 +338,8 @@ static int build(struct daemon *d, const struct options *o, struct failure *f)
 	n->state = o->state;
 	where_conf_dir(o->conf_dir, o->state, d->conf_dir, sizeof(d->conf_dir));
 	n->conf_dir = d->conf_dir;
-	if (getrandom(n->local.session, sizeof(n->local.session), 0) !=
-		    sizeof(n->local.session) ||
-	    getrandom(&n->local.boot, sizeof(n->local.boot), 0) !=
-		    sizeof(n->local.boot))
-		return failure_set(f, -EIO, "virgod", NULL,
-				   "the kernel gives no random numbers");
-	if ((ret = take_state(o->state, f)) || (ret = identity_open(n, f)) ||
+	if ((ret = draw_numbers(&n->local, f)) ||
+	    (ret = take_state(o->state, f)) || (ret = identity_open(n, f)) ||
 	    (ret = open_policy(d, o, f)))
 		return ret;
 	n->loop = loop_new();
