@@ -14,27 +14,8 @@ import threading
 from kmod_kit import *
 
 PARAMETERS = "/sys/module/virgo_pressure/parameters/"
-HEADER = struct.Struct("<IBBHIIQI")
 HELLO, ERROR, OK, PING, PONG, GOAWAY, CALLS, CALLED = 1, 2, 3, 4, 5, 6, 256, 257
 REPLY = 1
-
-
-def crc32c(data, table=[]):
-    if not table:
-        for i in range(256):
-            for _ in range(8):
-                i = i >> 1 ^ (0x82F63B78 if i & 1 else 0)
-            table.append(i)
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = crc >> 8 ^ table[(crc ^ byte) & 255]
-    return crc ^ 0xFFFFFFFF
-
-
-def frame(kind, payload=b"", tag=0, flags=0, length=None):
-    head = HEADER.pack(0x4F475256, 1, flags, kind,
-                       len(payload) if length is None else length, 0, tag, 0)
-    return head + struct.pack("<I", crc32c(head)) + payload
 
 
 def call_frame(name, argument=b"", tag=1, ms=10000, most=65536):
@@ -63,16 +44,6 @@ class Adopted:
             os.close(self.far_fd)
         else:
             self.far.close()
-
-
-def receive_exactly(sock, size):
-    data = b""
-    while len(data) < size:
-        more = sock.recv(size - len(data))
-        if not more:
-            raise EOFError
-        data += more
-    return data
 
 
 def receive_frame(sock):

@@ -35,6 +35,7 @@ OFF, SHADOW, ON = 0, 1, 2
 CALL = struct.Struct("64s48sQQIIII")
 ADOPT = struct.Struct("iI64s")
 IOC_CALL = 0xC0000000 | CALL.size << 16 | 0xBA02
+HEADER = struct.Struct("<IBBHIIQI")
 IOC_ADOPT = 0x40000000 | ADOPT.size << 16 | 0xBA01
 
 
@@ -245,3 +246,33 @@ def tls_pair(version=0x0304):
     enable_tls(client, there, back, version)
     enable_tls(server, back, there, version)
     return client, server
+
+
+def crc32c(data, table=[]):
+    if not table:
+        for i in range(256):
+            for _ in range(8):
+                i = i >> 1 ^ (0x82F63B78 if i & 1 else 0)
+            table.append(i)
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = crc >> 8 ^ table[(crc ^ byte) & 255]
+    return crc ^ 0xFFFFFFFF
+
+
+def frame(kind, payload=b"", tag=0, flags=0, length=None, stream=0, credit=0):
+    """core/frame.h"""
+    head = HEADER.pack(0x4F475256, 1, flags, kind,
+                       len(payload) if length is None else length, stream, tag,
+                       credit)
+    return head + struct.pack("<I", crc32c(head)) + payload
+
+
+def receive_exactly(sock, size):
+    data = b""
+    while len(data) < size:
+        more = sock.recv(size - len(data))
+        if not more:
+            raise EOFError
+        data += more
+    return data
