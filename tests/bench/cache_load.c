@@ -2,9 +2,11 @@
 /*
  * Loads a memcached server, for tests/bench/cache.sh:
  *
- *	cache_load PORT get|mg|set DEPTH REQUESTS SIZE KEYS
+ *	cache_load PORT get|mg|set DEPTH REQUESTS SIZE KEYS [CONNECTIONS]
  *		requests in batches of DEPTH, each batch one send, on keys that it
- *		stores first
+ *		stores first; the connections (1) take turns. Prints "begin", then
+ *		nanoseconds a request and the share of them, in per cent, in which
+ *		the machine had nothing to do
  *	cache_load PORT fill COUNT SIZE
  *		stores COUNT keys of 16 bytes; prints the curr_items then there
  *	cache_load PORT zipf REQUESTS KEYS SEED
@@ -21,10 +23,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { BATCH = 64, ROOM = 4 << 20 };
+enum { BATCH = 64, ROOM = 4 << 20, CONNECTIONS_MAX = 4096,
+       PREPARED = 32 };
 
 static int sock;
 static char out[ROOM], in[ROOM];
@@ -48,17 +53,22 @@ static void dial(const char *port)
 	setsockopt(sock, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 }
 
-static void send_all(size_t len)
+static void send_bytes(const char *from, size_t len)
 {
 	size_t at = 0;
 
 	while (at < len) {
-		ssize_t n = write(sock, out + at, len - at);
+		ssize_t n = write(sock, from + at, len - at);
 
 		if (n <= 0)
 			die("write");
 		at += (size_t)n;
 	}
+}
+
+static void send_all(size_t len)
+{
+	send_bytes(out, len);
 }
 
 static void receive(size_t len)
@@ -99,40 +109,109 @@ static size_t put_set(char *to, unsigned long key, unsigned int size)
 	return (size_t)n + size + 2;
 }
 
-static void load(char **argv)
+/* Keys 0 to @count - 1, or, a batch being whole, a few more. */
+static void store(unsigned long count, unsigned int size)
+{
+	for (unsigned long i = 0; i < count; i += BATCH) {
+		size_t len = 0;
+
+		for (unsigned int j = 0; j < BATCH; j++)
+			len += put_set(out + len, i + j, size);
+		send_all(len);
+		receive(BATCH * strlen("STORED\r\n"));
+	}
+}
+
+static double now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+/* What all processors together have idled. */
+static double idle_ns(void)
+{
+	unsigned long user, nice, system, idle;
+	FILE *f = fopen("/proc/stat", "r");
+
+	if (!f || fscanf(f, "cpu %lu %lu %lu %lu", &user, &nice, &system,
+			 &idle) != 4)
+		die("/proc/stat");
+	fclose(f);
+	return (double)idle * 1e9 / (double)sysconf(_SC_CLK_TCK);
+}
+
+/* One batch of requests: its length, and in @want that of the answer. */
+static size_t put_batch(const char *op, unsigned int depth, unsigned int size,
+			unsigned long keys, size_t *want)
+{
+	static unsigned long key;
+	char answer[100];
+	size_t len = 0;
+
+	*want = 0;
+	for (unsigned int i = 0; i < depth; i++) {
+		key = (key + 7919) % keys;
+		if (*op == 's') {
+			len += put_set(out + len, key, size);
+			*want += strlen("STORED\r\n");
+			continue;
+		}
+		len += (size_t)sprintf(out + len, *op == 'm' ?
+				       "mg key:%012lu v\r\n" :
+				       "get key:%012lu\r\n", key);
+		*want += (size_t)sprintf(answer, *op == 'm' ?
+					 "VA %u\r\n\r\n" :
+					 "VALUE key:%012d 0 %u\r\n\r\nEND\r\n",
+					 *op == 'm' ? (int)size : 0, size) + size;
+	}
+	return len;
+}
+
+static void load(int argc, char **argv)
 {
 	unsigned int depth = (unsigned int)atoi(argv[3]);
 	unsigned int size = (unsigned int)atoi(argv[5]);
 	unsigned long count = strtoul(argv[4], NULL, 10);
-	unsigned long keys = strtoul(argv[6], NULL, 10), key = 0;
-	char answer[100];
+	unsigned long keys = strtoul(argv[6], NULL, 10), n = 1, turn = 0;
+	struct rlimit files = { CONNECTIONS_MAX + 64, CONNECTIONS_MAX + 64 };
+	static int socks[CONNECTIONS_MAX];
+	static struct { char *text; size_t len, want; } batch[PREPARED];
+	double began, idle;
 
-	for (unsigned long i = 0; i < keys; i++) {
-		send_all(put_set(out, i, size));
-		receive(strlen("STORED\r\n"));
+	store(keys, size);
+	if (argc > 7)
+		n = strtoul(argv[7], NULL, 10);
+	if (n > CONNECTIONS_MAX || (n > 1 && setrlimit(RLIMIT_NOFILE, &files)))
+		die("connections");
+	socks[0] = sock;
+	for (unsigned long i = 1; i < n; i++) {
+		dial(argv[1]);
+		socks[i] = sock;
 	}
-	for (unsigned long done = 0; done < count; done += depth) {
-		size_t len = 0, want = 0;
+	/* Made beforehand: what is measured is not how they are printed. */
+	for (unsigned int i = 0; i < PREPARED; i++) {
+		batch[i].len = put_batch(argv[2], depth, size, keys,
+					 &batch[i].want);
+		batch[i].text = memcpy(malloc(batch[i].len), out,
+				       batch[i].len);
+	}
+	puts("begin");
+	fflush(stdout);
+	idle = idle_ns();
+	began = now_ns();
+	for (unsigned long done = 0; done < count; done += depth, turn++) {
+		unsigned int i = (unsigned int)(turn % PREPARED);
 
-		for (unsigned int i = 0; i < depth; i++) {
-			key = (key + 7919) % keys;
-			if (!strcmp(argv[2], "set")) {
-				len += put_set(out + len, key, size);
-				want += strlen("STORED\r\n");
-				continue;
-			}
-			len += (size_t)sprintf(out + len, *argv[2] == 'm' ?
-					       "mg key:%012lu v\r\n" :
-					       "get key:%012lu\r\n", key);
-			want += (size_t)sprintf(answer, *argv[2] == 'm' ?
-						"VA %u\r\n\r\n" :
-						"VALUE key:%012d 0 %u\r\n\r\n"
-						"END\r\n", *argv[2] == 'm' ?
-						(int)size : 0, size) + size;
-		}
-		send_all(len);
-		receive(want);
+		sock = socks[turn % n];
+		send_bytes(batch[i].text, batch[i].len);
+		receive(batch[i].want);
 	}
+	began = now_ns() - began;
+	idle = idle_ns() - idle;
+	printf("%.1f %.2f\n", began / (double)count, 100 * idle / began);
 }
 
 static unsigned long stat_of(const char *name)
@@ -152,14 +231,7 @@ static void fill(char **argv)
 	unsigned long count = strtoul(argv[3], NULL, 10);
 	unsigned int size = (unsigned int)atoi(argv[4]);
 
-	for (unsigned long i = 0; i < count; i += BATCH) {
-		size_t len = 0;
-
-		for (unsigned int j = 0; j < BATCH; j++)
-			len += put_set(out + len, i + j, size);
-		send_all(len);
-		receive(BATCH * strlen("STORED\r\n"));
-	}
+	store(count, size);
 	printf("%lu\n", stat_of("curr_items"));
 }
 
@@ -371,6 +443,6 @@ int main(int argc, char **argv)
 	else if (!strcmp(argv[2], "s3fifo"))
 		s3fifo(argv);
 	else
-		load(argv);
+		load(argc, argv);
 	return 0;
 }
