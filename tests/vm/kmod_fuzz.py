@@ -97,9 +97,6 @@ class Ioctls:
     def copied(self, r):
         self.fds.add(tried(os.dup, self.fds.pick(r)))
 
-    def ioctl(self, fd, request, address):
-        LIBC.ioctl(fd, ctypes.c_ulong(request), ctypes.c_void_p(address))
-
     def called(self, r):
         size = r.choice((0, 1, 100, 4096, 65536, 65537, 1 << 31, (1 << 32) - 1))
         room = r.choice((0, 1, 4, 100, 65536, 65537, (1 << 32) - 1))
@@ -405,7 +402,6 @@ class Namespaces:
 
     def step(self):
         function = self.r.choice((self.inside, self.inside, self.unprivileged))
-        self.r.random()
         pid = os.fork()
         if not pid:
             try:
