@@ -158,12 +158,13 @@ dmsetup create --noudevsync virgo-swap --table "0 $sectors linear /dev/ram0 0"
 [ -e /dev/mapper/virgo-swap ] || dmsetup mknodes virgo-swap
 mkswap -q /dev/mapper/virgo-swap
 swapon /dev/mapper/virgo-swap
+mkdir -p /var/lib/virgo/borrow
 printf '%s boot=%s next=1 patience=30\n' \
 	"swap bytes=$((sectors * 512)) mirror=2 priority=-1 seal=1 ready=1 md=-1 plaintext=-" \
 	"$(cat /proc/sys/kernel/random/boot_id)" > /var/lib/virgo/borrow/swap
 assert_match "$(virgo swap status)" '^swap: [0-9]+ MiB'
 systemctl restart virgo-swap.service
-assert_match "$(cat /proc/swaps)" '/dev/dm-'
+assert_match "$(cat /proc/swaps)" '/dev/(mapper/virgo-swap|dm-)'
 # Stopped after that unit and before virgod.
 cat > /run/systemd/system/watch-swap.service << 'END'
 [Unit]
