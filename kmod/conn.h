@@ -111,6 +111,10 @@ struct conns {
 	wait_queue_head_t none;
 };
 
+/* The module's, before the first connection and after the last. -ENOMEM. */
+int conn_init(void);
+void conn_exit(void);
+
 void conns_init(struct conns *cs);
 /* Closes all and waits until all are dead. May sleep. */
 void conns_end(struct conns *cs);

@@ -6,6 +6,7 @@
 #include <linux/module.h>
 #include <linux/workqueue.h>
 
+#include "conn.h"
 #include "control.h"
 #include "device.h"
 #include "instance.h"
@@ -36,9 +37,12 @@ static int __init virgo_init(void)
 					 FUNCTIONS_AT_ONCE);
 	if (!virgo_ctl || !virgo_io || !virgo_fn_queue)
 		goto destroy;
-	ret = instances_init();
+	ret = conn_init();
 	if (ret)
 		goto destroy;
+	ret = instances_init();
+	if (ret)
+		goto exit_conn;
 	ret = control_init();
 	if (ret)
 		goto exit_instances;
@@ -56,6 +60,8 @@ exit_control:
 	control_exit();
 exit_instances:
 	instances_exit();
+exit_conn:
+	conn_exit();
 destroy:
 	destroy_queues();
 	return ret;
@@ -68,6 +74,7 @@ static void __exit virgo_exit(void)
 	control_exit();
 	instances_exit();
 	destroy_queues();
+	conn_exit();
 	/* Whoever else could refer to one would hold the module. */
 	WARN_ON(instances_living());
 	/* Socket callbacks may be in their last instructions. */
