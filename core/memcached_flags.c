@@ -2,7 +2,20 @@
 /* Flags of meta commands, read and echoed; the contract is in memcached_flags.h. */
 #include "memcached_flags.h"
 
+const char meta_bad_format[] = "CLIENT_ERROR bad command line format";
+const char meta_long_opaque[] = "CLIENT_ERROR opaque token too long";
+const char meta_many_options[] = "CLIENT_ERROR options flags too long";
+const char meta_bad_flags[] = "CLIENT_ERROR invalid or duplicate flag";
 static const char bad_token[] = "CLIENT_ERROR bad token in command line format";
+
+void meta_start(struct meta *f, const struct token *t, u32 count, u32 first)
+{
+	memset(f, 0, offsetof(struct meta, decoded));
+	f->error = meta_bad_format;
+	f->key = t[1];
+	f->flags = t + first;
+	f->count = count - 1 - first;
+}
 
 static bool read_time(struct run *x, struct token rest, u32 *out,
 		      struct meta *f)

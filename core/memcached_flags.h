@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What follows the key in a meta command, and the line that answers it. For
- * memcached_meta.c alone.
+ * memcached_meta.c and memcached_delta.c alone.
  */
 #ifndef VIRGO_CORE_MEMCACHED_FLAGS_H
 #define VIRGO_CORE_MEMCACHED_FLAGS_H
@@ -32,6 +32,14 @@ struct meta {
 	u8 decoded[CACHE_KEY_MAX + 2];
 };
 
+extern const char meta_bad_format[];
+extern const char meta_long_opaque[];
+extern const char meta_many_options[];
+extern const char meta_bad_flags[];
+
+/* Of a command of @count tokens, whose flags begin with the one of number @first. */
+void meta_start(struct meta *f, const struct token *t, u32 count, u32 first);
+
 /* Reads f->flags. All are looked at, the last error counts (f->error), but that of
  * a flag unknown or given twice, which ends it.
  */
@@ -53,5 +61,8 @@ u8 *meta_put_opaque(u8 *p, struct token t);
 /* O and k of an answer that has no item. NULL when O is too long. */
 u8 *meta_put_echo(u8 *p, const struct meta *f);
 u8 *meta_put_ttl(u8 *p, const struct run *x, u32 expires);
+
+/* ma; in memcached_delta.c. */
+void meta_delta(struct run *x, const struct token *t, u32 count);
 
 #endif

@@ -1,26 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * The meta commands mg, ms, md, ma, mn and me, whose flags are read in memcached_flags.c. Where memcached
- * 1.6.18 is odd (which answers q leaves out, what T does to a number that had to
- * move), so is this: clients were written against it.
+ * The meta commands mg, ms, md, mn and me; ma is in memcached_delta.c, and flags
+ * are read in memcached_flags.c. Where memcached 1.6.18 is odd (which answers q
+ * leaves out), so is this: clients were written against it.
  */
 #include "memcached_flags.h"
-
-static const char bad_format[] = "CLIENT_ERROR bad command line format";
-static const char long_opaque[] = "CLIENT_ERROR opaque token too long";
-static const char many_options[] = "CLIENT_ERROR options flags too long";
-static const char no_memory_for_new[] = "SERVER_ERROR Out of memory allocating new item";
-static const char bad_flags[] = "CLIENT_ERROR invalid or duplicate flag";
-
-static void meta_start(struct meta *f, const struct token *t, u32 count,
-		       u32 first)
-{
-	memset(f, 0, offsetof(struct meta, decoded));
-	f->error = bad_format;
-	f->key = t[1];
-	f->flags = t + first;
-	f->count = count - 1 - first;
-}
 
 struct fetch {
 	u32 item;
@@ -103,7 +87,7 @@ static void get_hit(struct run *x, struct shard *s, const struct meta *f,
 	for (i = 0; i < f->count; i++) {
 		p = get_flag(x, p, f, it, g, f->flags[i]);
 		if (!p) {
-			mc_say_error(x, long_opaque);
+			mc_say_error(x, meta_long_opaque);
 			return;
 		}
 	}
@@ -130,7 +114,7 @@ static void get_miss(struct run *x, struct shard *s, const struct meta *f)
 	memcpy(p, "EN", 2);
 	p = meta_put_echo(p + 2, f);
 	if (!p)
-		mc_say_error(x, long_opaque);
+		mc_say_error(x, meta_long_opaque);
 	else if (!x->c->noreply)
 		meta_line_end(x, p);
 }
@@ -143,7 +127,7 @@ static void meta_get(struct run *x, const struct token *t, u32 count)
 
 	meta_start(&f, t, count, 2);
 	if (f.key.len > CACHE_KEY_MAX) {
-		mc_say_error(x, bad_format);
+		mc_say_error(x, meta_bad_format);
 		return;
 	}
 	if (count > META_TOKENS_MAX) {
@@ -237,7 +221,7 @@ static const char *set_begin(struct run *x, struct meta *f, u32 value_len)
 		return f->error;
 	echoes = keep_echo(c, f);
 	if (!echoes)
-		f->error = long_opaque;
+		f->error = meta_long_opaque;
 	if (!set_mode(f, &c->mode) || !echoes)
 		return f->error;
 	c->command = COMMAND_META |
@@ -266,15 +250,15 @@ static void meta_set(struct run *x, const struct token *t, u32 count)
 	s32 len;
 
 	if (t[1].len > CACHE_KEY_MAX || count == 3) {
-		mc_say_error(x, bad_format);
+		mc_say_error(x, meta_bad_format);
 		return;
 	}
 	if (count > META_TOKENS_MAX) {
-		mc_say_error(x, many_options);
+		mc_say_error(x, meta_many_options);
 		return;
 	}
 	if (!number_s32(t[2], &len) || len < 0 || len > 0x7fffffff - 2) {
-		mc_say_error(x, bad_format);
+		mc_say_error(x, meta_bad_format);
 		return;
 	}
 	meta_start(&f, t, count, 3);
@@ -361,16 +345,16 @@ static void meta_delete(struct run *x, const struct token *t, u32 count)
 
 	meta_start(&f, t, count, 2);
 	if (f.key.len > CACHE_KEY_MAX || count > META_TOKENS_MAX) {
-		mc_say(x, f.key.len > CACHE_KEY_MAX ? bad_format : many_options);
+		mc_say(x, f.key.len > CACHE_KEY_MAX ? meta_bad_format : meta_many_options);
 		return;
 	}
 	if (!meta_read_flags(x, &f, &x->c->noreply)) {
-		mc_say_error(x, bad_flags);
+		mc_say_error(x, meta_bad_flags);
 		return;
 	}
 	p = meta_put_echo(start + 2, &f);
 	if (!p) {
-		mc_say_error(x, long_opaque);
+		mc_say_error(x, meta_long_opaque);
 		return;
 	}
 	s = shard_enter(x, f.key.text, f.key.len);
@@ -379,172 +363,6 @@ static void meta_delete(struct run *x, const struct token *t, u32 count)
 	memcpy(start, code, 2);
 	if (!(x->c->noreply && code[0] == 'H'))
 		meta_line_end(x, p);
-}
-
-struct counting {
-	struct delta d;
-	bool created;
-	/* Of the item, or of the one it took the place of: what T and N set of
-	 * that is lost.
-	 */
-	u32 expires;
-	struct cache_item *it;
-};
-
-static u8 *delta_flags(struct run *x, u8 *p, const struct meta *f,
-		       struct counting *n)
-{
-	u32 i;
-
-	for (i = 0; p && i < f->count; i++) {
-		switch (f->flags[i].text[0]) {
-		case 'c':
-			p = meta_put_number(p, 'c', n->d.unique);
-			break;
-		case 't':
-			p = meta_put_ttl(p, x, n->expires);
-			break;
-		case 'T':
-			n->expires = f->expires;
-			break;
-		case 'N':
-			if (n->created)
-				n->expires = f->vivify_expires;
-			break;
-		case 'O':
-			p = meta_put_opaque(p, f->flags[i]);
-			break;
-		case 'k':
-			p = meta_put_key(p, f->key.text, f->key.len, f->key_binary);
-			break;
-		}
-		if (!n->d.replaced)
-			n->it->expires = n->expires;
-	}
-	return p;
-}
-
-static void delta_done(struct run *x, struct shard *s, const struct meta *f,
-		       struct counting *n, bool quiet)
-{
-	u8 digits[20], *p = meta_line_start(x);
-	u32 len = number_print(n->d.value, digits);
-
-	n->it = cache_at(s->cache, n->d.item);
-	n->expires = n->it->expires;
-	if (f->value) {
-		memcpy(p, "VA ", 3);
-		p += 3;
-		p += number_print(len, p);
-	} else {
-		memcpy(p, "HD", 2);
-		p += 2;
-	}
-	p = delta_flags(x, p, f, n);
-	if (!p) {
-		mc_say_error(x, long_opaque);
-		return;
-	}
-	if (quiet)
-		return;
-	if (f->value) {
-		*p++ = '\r';
-		*p++ = '\n';
-		memcpy(p, digits, len);
-		p += len;
-	}
-	meta_line_end(x, p);
-}
-
-static bool delta_create(struct shard *s, const struct meta *f,
-			 struct counting *n)
-{
-	u8 digits[20];
-	u32 len = number_print(f->initial, digits);
-	u32 item = cache_alloc(s->cache, f->key.text, f->key.len, 0, 0, len);
-
-	if (!item)
-		return false;
-	cache_write(s->cache, item, 0, digits, len);
-	cache_link(s->cache, item, s->hash, 0);
-	cache_release(s->cache, item);
-	n->created = true;
-	n->d.value = f->initial;
-	n->d.item = item;
-	n->d.unique = cache_unique(cache_at(s->cache, item));
-	return true;
-}
-
-static void delta_missed(struct run *x, struct shard *s, const struct meta *f,
-			 const char *code, bool increase)
-{
-	u8 *p = meta_line_start(x);
-
-	if (code[0] == 'N' && increase)
-		s->s->counts.incr_misses++;
-	else if (code[0] == 'N')
-		s->s->counts.decr_misses++;
-	memcpy(p, code, 2);
-	p = meta_put_echo(p + 2, f);
-	if (p)
-		meta_line_end(x, p);
-	else
-		mc_say_error(x, long_opaque);
-}
-
-static void delta_run(struct run *x, struct shard *s, const struct meta *f,
-		      struct counting *n)
-{
-	switch (mc_store_delta(x, s, &n->d)) {
-	case DELTA_OK:
-		delta_done(x, s, f, n, x->c->noreply);
-		break;
-	case DELTA_NOT_NUMBER:
-		mc_say_error(x, mc_not_a_number);
-		break;
-	case DELTA_NO_MEMORY:
-		mc_say_error(x, "SERVER_ERROR out of memory");
-		break;
-	case DELTA_MISMATCH:
-		delta_missed(x, s, f, "EX", n->d.increase);
-		break;
-	case DELTA_NOT_FOUND:
-		if (!f->vivify)
-			delta_missed(x, s, f, "NF", n->d.increase);
-		else if (delta_create(s, f, n))
-			delta_done(x, s, f, n, false);
-		else
-			mc_say_error(x, no_memory_for_new);
-	}
-}
-
-static void meta_delta(struct run *x, const struct token *t, u32 count)
-{
-	struct counting n = { .d = { .increase = true } };
-	struct meta f;
-	struct shard s;
-
-	meta_start(&f, t, count, 2);
-	f.delta = 1;
-	if (f.key.len > CACHE_KEY_MAX || count > META_TOKENS_MAX) {
-		mc_say(x, f.key.len > CACHE_KEY_MAX ? bad_format : many_options);
-		return;
-	}
-	if (!meta_read_flags(x, &f, &x->c->noreply)) {
-		mc_say_error(x, bad_flags);
-		return;
-	}
-	if (f.mode && !memchr("I+D-", f.mode, 4)) {
-		mc_say_error(x, "CLIENT_ERROR invalid mode for ma M token");
-		return;
-	}
-	n.d.increase = f.mode != 'D' && f.mode != '-';
-	n.d.key = f.key;
-	n.d.by = f.delta;
-	n.d.unique = f.unique;
-	s = shard_enter(x, f.key.text, f.key.len);
-	delta_run(x, &s, &f, &n);
-	shard_leave(x, &s);
 }
 
 static u8 *put_text(u8 *p, const char *s)
@@ -594,7 +412,7 @@ static void meta_debug(struct run *x, const struct token *t, u32 count)
 	meta_start(&f, t, count, 2);
 	if (count < 3 || f.key.len > CACHE_KEY_MAX ||
 	    (f.count && token_is(f.flags[0], "b") && !meta_decode_key(&f))) {
-		mc_say(x, bad_format);
+		mc_say(x, meta_bad_format);
 		return;
 	}
 	s = shard_enter(x, f.key.text, f.key.len);

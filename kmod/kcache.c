@@ -1,144 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* kmemcache; what it is made of is in kcache.h. */
-#include "kcache.h"
+/* kmemcache: starting, stopping, its clock, its state; what it is made of is in
+ * kcache.h.
+ */
+#include "kcache_impl.h"
 
-#include <linux/gfp.h>
-#include <linux/log2.h>
 #include <linux/mm.h>
-#include <linux/random.h>
 #include <linux/slab.h>
 #include <linux/timekeeping.h>
 
 #include "conn.h"
-#include "core/memcached.h"
 #include "instance.h"
-#include "listen.h"
-#include "shrink.h"
 #include "vars.h"
 
 enum {
-	SHARDS_MAX = 16,
-	/* A shard needs room for each size class. */
-	SHARD_BYTES_MIN = 8 << 20,
 	BUDGET_DEFAULT = 64 << 20,
 	VALUE_MIN = 1024,
 	CRAWL_SLOTS = 2000, /* of each shard, a second */
-	REPLIES_KEPT = 8,
-	HOT_PERCENT = 20, /* memcached's */
-	WARM_PERCENT = 40,
 	SHARE_MAX = 40, /* so that both together are never too much */
 };
-
-/* A reply and its vectors in the form that sockets take. */
-struct reply {
-	struct list_head link;
-	struct kvec iov[MEMCACHED_VECS];
-	struct memcached_reply r;
-};
-
-struct kcache {
-	struct list_head link; /* in caches.list */
-	struct instance *in; /* which outlives it */
-	struct kcache_setup setup;
-	struct memcached m;
-	struct memcached_shard *shards;
-	struct mutex *locks; /* one a shard */
-	struct listener listener;
-	struct shrink shrink;
-	struct delayed_work tick;
-	u32 hot_slot, warm_slot; /* of the variables; tick's own */
-	u64 origin_s; /* of the clock */
-
-	spinlock_t lock; /* innermost */
-	struct list_head replies; /* under lock */
-	u32 replies_kept; /* under lock */
-	u32 connections; /* under lock */
-	u32 users; /* under lock: between kcache_enter() and kcache_leave() */
-	wait_queue_head_t none; /* of either */
-	atomic64_t total, rejected, idle_kicks, bytes_in, bytes_out;
-};
-
-struct client {
-	struct conn conn;
-	struct kcache *cache;
-	struct memcached_conn mc; /* io's own */
-};
-
-static struct client *client_of(struct conn *c)
-{
-	return container_of(c, struct client, conn);
-}
-
-/* Memory. */
-
-static void *page_get(void *arg)
-{
-	return (void *)__get_free_pages(GFP_KERNEL | __GFP_NORETRY |
-					__GFP_NOWARN,
-					get_order(CACHE_PAGE_BYTES));
-}
-
-static void page_put(void *arg, void *page)
-{
-	free_pages((unsigned long)page, get_order(CACHE_PAGE_BYTES));
-}
-
-static void *table_get(void *arg, size_t bytes)
-{
-	return kvzalloc(bytes, GFP_KERNEL);
-}
-
-static void table_put(void *arg, void *table, size_t bytes)
-{
-	kvfree(table);
-}
-
-static void lock_shard(void *arg, u32 shard)
-{
-	struct kcache *kc = arg;
-
-	mutex_lock(&kc->locks[shard]);
-}
-
-static void unlock_shard(void *arg, u32 shard)
-{
-	struct kcache *kc = arg;
-
-	mutex_unlock(&kc->locks[shard]);
-}
-
-static const unsigned long pages_per_page = CACHE_PAGE_BYTES / PAGE_SIZE;
-
-/* A figure of the moment: no lock is worth it. */
-static unsigned long shrink_count(struct shrink *s)
-{
-	struct kcache *kc = container_of(s, struct kcache, shrink);
-	unsigned long pages = 0;
-	u32 i;
-
-	for (i = 0; i < kc->m.shard_count; i++)
-		pages += cache_shrinkable(&kc->shards[i].cache);
-	return pages * pages_per_page;
-}
-
-/* Whoever asks may hold a shard's lock himself. */
-static unsigned long shrink_scan(struct shrink *s, unsigned long pages)
-{
-	struct kcache *kc = container_of(s, struct kcache, shrink);
-	u32 want = DIV_ROUND_UP(pages, pages_per_page);
-	u32 given = 0;
-	u32 i;
-
-	for (i = 0; i < kc->m.shard_count && given < want; i++) {
-		if (!mutex_trylock(&kc->locks[i]))
-			continue;
-		given += cache_shrink(&kc->shards[i].cache, want - given);
-		mutex_unlock(&kc->locks[i]);
-	}
-	return given ? given * pages_per_page : SHRINK_STOP;
-}
-
-/* The clock, and what has expired and nobody asks for. */
 
 static u32 second(const struct kcache *kc)
 {
@@ -197,143 +76,6 @@ static void describe(void *arg, struct memcached_server *out)
 	};
 }
 
-/* Replies: large, so a few are kept. */
-
-static struct reply *reply_get(struct kcache *kc)
-{
-	struct reply *reply;
-
-	spin_lock(&kc->lock);
-	reply = list_first_entry_or_null(&kc->replies, struct reply, link);
-	if (reply) {
-		list_del(&reply->link);
-		kc->replies_kept--;
-	}
-	spin_unlock(&kc->lock);
-	return reply ? reply : kvzalloc(sizeof(*reply), GFP_KERNEL);
-}
-
-static void reply_put(struct kcache *kc, struct reply *reply)
-{
-	spin_lock(&kc->lock);
-	if (kc->replies_kept < REPLIES_KEPT) {
-		list_add(&reply->link, &kc->replies);
-		kc->replies_kept++;
-		reply = NULL;
-	}
-	spin_unlock(&kc->lock);
-	kvfree(reply);
-}
-
-static int reply_send(struct client *cl, struct reply *reply)
-{
-	struct memcached_reply *r = &reply->r;
-	u32 i;
-
-	if (!r->count)
-		return 0;
-	for (i = 0; i < r->count; i++) {
-		reply->iov[i].iov_base = (void *)r->vec[i].base;
-		reply->iov[i].iov_len = r->vec[i].len;
-	}
-	atomic64_add(r->bytes, &cl->cache->bytes_out);
-	return conn_send_now(&cl->conn, reply->iov, r->count, r->bytes);
-}
-
-/* Connections. */
-
-/* All that is there, unless the client does not read its answers. */
-static ssize_t received(struct conn *c, const u8 *data, size_t len,
-			size_t *need)
-{
-	struct client *cl = client_of(c);
-	struct kcache *kc = cl->cache;
-	struct reply *reply = reply_get(kc);
-	size_t used = 0;
-	int ret = 0;
-
-	if (!reply)
-		return -ENOMEM;
-	do {
-		size_t n = memcached_run(&kc->m, &cl->mc, data + used,
-					 len - used, &reply->r);
-
-		used += n;
-		c->again = reply->r.full && cl->mc.state != MEMCACHED_CLOSING;
-		ret = reply_send(cl, reply);
-		memcached_sent(&kc->m, &reply->r);
-	} while (!ret && c->again && conn_may_send(c));
-	c->finish = cl->mc.state == MEMCACHED_CLOSING;
-	reply_put(kc, reply);
-	atomic64_add(used, &kc->bytes_in);
-	return ret ? ret : used;
-}
-
-static void closed(struct conn *c)
-{
-	struct client *cl = client_of(c);
-
-	memcached_leave(&cl->cache->m, &cl->mc);
-}
-
-static void client_gone(struct kcache *kc)
-{
-	spin_lock(&kc->lock);
-	if (!--kc->connections)
-		wake_up_all(&kc->none);
-	spin_unlock(&kc->lock);
-}
-
-static void free_client(struct conn *c)
-{
-	struct client *cl = client_of(c);
-
-	client_gone(cl->cache);
-	kfree(cl);
-}
-
-static void idle(struct conn *c)
-{
-	atomic64_inc(&client_of(c)->cache->idle_kicks);
-	conn_close(c);
-}
-
-static const struct conn_ops client_ops = {
-	.received = received,
-	.closed = closed,
-	.free = free_client,
-	.idle = idle,
-	.in_max = CONN_IN_BYTES,
-};
-
-static void accepted(struct listener *l, struct socket *sock)
-{
-	struct kcache *kc = container_of(l, struct kcache, listener);
-	struct client *cl = kzalloc(sizeof(*cl), GFP_KERNEL);
-	u32 idle_ms = min_t(u32, kc->setup.idle_s, 1000000) * 1000;
-
-	if (!cl)
-		goto reject;
-	cl->cache = kc;
-	spin_lock(&kc->lock);
-	kc->connections++;
-	spin_unlock(&kc->lock);
-	if (conn_start(&cl->conn, kc->in, sock, &client_ops, idle_ms))
-		goto free_client;
-	atomic64_inc(&kc->total);
-	conn_put(&cl->conn);
-	return;
-
-free_client:
-	client_gone(kc);
-	kfree(cl);
-reject:
-	atomic64_inc(&kc->rejected);
-	sock_release(sock);
-}
-
-/* Start and stop. */
-
 static void clamp_setup(struct kcache_setup *s)
 {
 	u64 half = (u64)totalram_pages() * PAGE_SIZE / 2;
@@ -347,70 +89,6 @@ static void clamp_setup(struct kcache_setup *s)
 	/* A value may take half a shard. */
 	s->value_max = clamp_t(u32, s->value_max, VALUE_MIN,
 			       SHARD_BYTES_MIN / 2);
-}
-
-static u32 shard_count(u64 budget_bytes)
-{
-	u32 count = roundup_pow_of_two(num_online_cpus());
-
-	count = min_t(u32, count, SHARDS_MAX);
-	while (count > 1 && budget_bytes / count < SHARD_BYTES_MIN)
-		count /= 2;
-	return count;
-}
-
-static void end_shards(struct kcache *kc)
-{
-	u32 i;
-
-	for (i = 0; i < kc->m.shard_count; i++)
-		cache_end(&kc->shards[i].cache);
-	kvfree(kc->shards);
-	kvfree(kc->locks);
-}
-
-static int make_shards(struct kcache *kc)
-{
-	u32 count = shard_count(kc->setup.budget_bytes);
-	struct cache_setup setup = {
-		.memory = {
-			.page_get = page_get,
-			.page_put = page_put,
-			.table_get = table_get,
-			.table_put = table_put,
-		},
-		.budget_bytes = div_u64(kc->setup.budget_bytes, count),
-		.hot_percent = HOT_PERCENT,
-		.warm_percent = WARM_PERCENT,
-	};
-	int ret = 0;
-	u32 i;
-
-	setup.floor_bytes = setup.budget_bytes / 8;
-	get_random_bytes(setup.seed, sizeof(setup.seed));
-	kc->m.shard_count = count;
-	kc->shards = kvcalloc(count, sizeof(*kc->shards), GFP_KERNEL);
-	kc->locks = kvcalloc(count, sizeof(*kc->locks), GFP_KERNEL);
-	if (!kc->shards || !kc->locks) {
-		kc->m.shard_count = 0;
-		ret = -ENOMEM;
-	}
-	for (i = 0; !ret && i < count; i++) {
-		mutex_init(&kc->locks[i]);
-		ret = cache_init(&kc->shards[i].cache, &setup);
-	}
-	if (ret)
-		end_shards(kc);
-	kc->m.shards = kc->shards;
-	return ret;
-}
-
-static void free_replies(struct kcache *kc)
-{
-	struct reply *reply, *next;
-
-	list_for_each_entry_safe(reply, next, &kc->replies, link)
-		kvfree(reply);
 }
 
 static struct kcache *kcache_new(struct instance *in,
@@ -427,14 +105,14 @@ static struct kcache *kcache_new(struct instance *in,
 	INIT_LIST_HEAD(&kc->replies);
 	init_waitqueue_head(&kc->none);
 	INIT_DELAYED_WORK(&kc->tick, tick);
-	kc->listener.accepted = accepted;
-	kc->shrink.count = shrink_count;
-	kc->shrink.scan = shrink_scan;
+	kc->listener.accepted = kcache_accepted;
+	kc->shrink.count = kcache_shrink_count;
+	kc->shrink.scan = kcache_shrink_scan;
 	/* Second 2 is now: earlier ones mean "never" and "at once". */
 	kc->origin_s = ktime_get_boottime_seconds() - 2;
 	kc->m = (struct memcached){
-		.lock = lock_shard,
-		.unlock = unlock_shard,
+		.lock = kcache_lock_shard,
+		.unlock = kcache_unlock_shard,
 		.describe = describe,
 		.arg = kc,
 		/* Clients go by the number. */
@@ -447,7 +125,7 @@ static struct kcache *kcache_new(struct instance *in,
 
 static int run_cache(struct kcache *kc)
 {
-	int ret = make_shards(kc);
+	int ret = kcache_make_shards(kc);
 
 	if (ret)
 		return ret;
@@ -464,37 +142,19 @@ static int run_cache(struct kcache *kc)
 stop_shrink:
 	shrink_stop(&kc->shrink);
 end_shards:
-	end_shards(kc);
+	kcache_end_shards(kc);
 	return ret;
-}
-
-/* And waits for those who use it by kcache_enter(). */
-static void close_clients(struct kcache *kc)
-{
-	struct conns *cs = &kc->in->conns;
-	struct conn *c;
-
-	spin_lock_bh(&cs->lock);
-	list_for_each_entry(c, &cs->list, link)
-		if (c->ops == &client_ops && client_of(c)->cache == kc)
-			conn_close(c);
-	spin_unlock_bh(&cs->lock);
-	wait_event(kc->none, !READ_ONCE(kc->connections) &&
-			     !READ_ONCE(kc->users));
-	/* The last one has let go of the lock, too. */
-	spin_lock(&kc->lock);
-	spin_unlock(&kc->lock);
 }
 
 /* Backwards. Nobody else knows it any more. */
 static void end_cache(struct kcache *kc)
 {
 	listen_stop(&kc->listener);
-	close_clients(kc);
+	kcache_close_clients(kc);
 	cancel_delayed_work_sync(&kc->tick);
 	shrink_stop(&kc->shrink);
-	end_shards(kc);
-	free_replies(kc);
+	kcache_end_shards(kc);
+	kcache_free_replies(kc);
 	kfree(kc);
 }
 
