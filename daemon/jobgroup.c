@@ -26,17 +26,9 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "raw.h"
+
 enum { SLOTS_KEPT = 256, OWN_NAME = 32, READ_MAX = 4096 };
-
-/* clone3(2) up to the member for cgroups (Linux 5.7), and the flag for it: musl has
- * neither them nor the kernel's headers.
- */
-struct clone3 {
-	u64 flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size,
-		tls, set_tid, set_tid_size, cgroup;
-};
-
-static const u64 into_cgroup = 0x200000000ULL;
 
 static struct {
 	int parent_fd; /* where our folder is */
@@ -475,10 +467,24 @@ pid_t jobgroup_fork(struct jobgroup *g)
 	struct clone3 args = { .exit_signal = SIGCHLD };
 
 	if (g->dir_fd >= 0) {
-		args.flags = into_cgroup;
+		args.flags = CLONE3_INTO_CGROUP;
 		args.cgroup = (u64)g->dir_fd;
 	}
 	g->leader = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	return g->leader;
+}
+
+pid_t jobgroup_share(struct jobgroup *g, void *stack, size_t size,
+		     void (*run)(void *), void *arg)
+{
+	struct clone3 args = { .exit_signal = SIGCHLD, .stack = (uintptr_t)stack,
+			       .stack_size = size };
+
+	if (g->dir_fd >= 0) {
+		args.flags = CLONE3_INTO_CGROUP;
+		args.cgroup = (u64)g->dir_fd;
+	}
+	g->leader = share_clone(&args, run, arg);
 	return g->leader;
 }
 

@@ -53,6 +53,12 @@ int jobgroup_take(struct jobgroup *g, u64 job, const char *node, bool detached,
 void jobgroup_name(struct jobgroup *g, u64 job, const char *node);
 /* Forks into the group: as fork(). */
 pid_t jobgroup_fork(struct jobgroup *g);
+/* The same for a child that shares this process's memory, runs @run on @stack, and
+ * must make system calls by raw.h only: its id, or a negative errno, -ENOSYS where
+ * that cannot be.
+ */
+pid_t jobgroup_share(struct jobgroup *g, void *stack, size_t size,
+		     void (*run)(void *), void *arg);
 /* Path below /sys/fs/cgroup or wherever it is mounted, "-" without cgroups. */
 void jobgroup_path(const struct jobgroup *g, char *out, size_t size);
 

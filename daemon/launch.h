@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What happens between fork and exec: from a copy of virgo-spawn to the user's
- * program. Everything a job is (identity, session, streams, limits, directory,
- * environment) is set here, in the child, so a folder or program that hangs hangs
- * nobody else.
+ * What happens between fork and exec: from a child of virgo-spawn to the user's
+ * program. All that needs memory is made before, by virgo-spawn (launch_plan.c):
+ * vectors, environment, identity. Everything a job is (identity, session, streams,
+ * limits, directory) is set in the child (launch.c), so a folder or program that
+ * hangs hangs nobody else. The child may share virgo-spawn's memory: it only
+ * reads the plan, writes to its own stack and makes system calls by raw.h.
  */
 #ifndef VIRGO_DAEMON_LAUNCH_H
 #define VIRGO_DAEMON_LAUNCH_H
@@ -13,18 +15,24 @@
 #include "spawn_protocol.h"
 #include "wire.h"
 
+enum {
+	LAUNCH_STATUS_FD = 3, /* where the child keeps the status descriptor */
+	LAUNCH_BLOB_FD = 4,
+};
+
 struct launch {
-	const struct msg_job_start *start;
-	const struct account *account;
-	const struct jobgroup *group;
+	char **argv; /* argv[0] is not empty */
+	char **envp;
+	const char *path; /* folders in which argv[0] is looked for */
+	const char *cwd; /* asked for; NULL: home, or / */
+	const char *home;
+	u32 uid, gid, group_count;
+	const u32 *groups;
+	u32 flags; /* of the JOB_START */
+	u32 umask;
+	bool blob; /* the program itself is LAUNCH_BLOB_FD */
+	bool script; /* and has an interpreter, which must open it again */
 	struct jobgroup_limits rlimits; /* what no cgroup keeps */
-	int streams[JOB_STREAMS];
-	int blob_fd; /* the program itself; -1: by name */
-	int status_fd; /* close-on-exec; gets a struct launch_failure */
-	/* The session is made, and streams, program and status are where they
-	 * belong and all that is open.
-	 */
-	bool prepared;
 	u64 nofile_soft, nofile_hard;
 };
 
@@ -33,20 +41,24 @@ struct launch_failure {
 	s32 error; /* positive errno */
 };
 
-enum {
-	LAUNCH_STATUS_FD = 3, /* where the child keeps status_fd */
-	LAUNCH_BLOB_FD = 4,
-};
+/* The plan for @s as account @a, with @mark ("NAME=value") in its environment; later
+ * entries of an environment win. In one piece of memory that views neither: the
+ * caller ends it with free(). Limits and the program sent along are the caller's to
+ * fill in. -EINVAL: no program, or a NUL in a string; -EBADMSG; -ENOMEM.
+ */
+int launch_plan(struct launch **out, const struct msg_job_start *s,
+		const struct account *a, const char *mark);
 
-/* Runs in the forked child. Any fd above 2 may be open, and none below is one
- * of @l's unless it is prepared. Does not return: execs, or writes why not and
- * exits 127.
+/* In a forked child: brings @streams, @blob_fd (-1: none) and @status_fd where they
+ * belong, closes all else, makes the session and goes on as launch_run(). Any
+ * descriptor above 2 may be open, and none below is one of those.
  */
-void launch_child(const struct launch *l) __attribute__((noreturn));
-/* Makes the pages its own that launch_child() will write to and maps the code it
- * will run, in a child that has time for it: a fault costs more than any system
- * call there. Leaves an empty environment.
+void launch_child(const struct launch *l, const int streams[JOB_STREAMS],
+		  int blob_fd, int status_fd) __attribute__((noreturn));
+/* In a child whose descriptors are where they belong and all that is open, and which
+ * leads a session: execs, or writes a struct launch_failure to LAUNCH_STATUS_FD, which
+ * is close-on-exec, and exits 127.
  */
-void launch_rehearse(void);
+void launch_run(const struct launch *l) __attribute__((noreturn));
 
 #endif

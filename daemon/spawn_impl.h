@@ -13,6 +13,7 @@
 #include "jobgroup.h"
 #include "launch.h"
 #include "loop.h"
+#include "ready.h"
 #include "spawn_protocol.h"
 
 enum {
@@ -35,6 +36,8 @@ struct job {
 	size_t spec_len;
 	struct msg_job_start start; /* views into it */
 	int fds[SPAWN_FDS_MAX]; /* until exec; -1: none */
+	struct launch *launch; /* until exec: the child reads it */
+	struct ready_room *room; /* the same of its memory */
 	int folder_fd; /* detached; else -1 */
 
 	struct jobgroup group;
@@ -72,8 +75,11 @@ void spawn_failed(u64 job, u32 stage, int error, const char *text);
 /* What points to the job, or to NULL where it would be. */
 struct job **spawn_id_slot(u64 id);
 struct job **spawn_pid_slot(pid_t pid);
-/* Lets go of what only its start needs. */
+/* Lets go of what only its start needs: when the order is given, and what the child
+ * reads when it has become its program or is no more.
+ */
 void spawn_drop_start(struct job *j);
+void spawn_drop_launch(struct job *j);
 /* Frees it; the last one ends an orphan's loop. */
 void spawn_forget(struct job *j);
 /* Of a detached job, for the virgod that comes after this one. */

@@ -59,6 +59,14 @@ void spawn_drop_start(struct job *j)
 		}
 }
 
+void spawn_drop_launch(struct job *j)
+{
+	free(j->launch);
+	j->launch = NULL;
+	ready_release(j->room);
+	j->room = NULL;
+}
+
 void spawn_forget(struct job *j)
 {
 	struct job **at = spawn_id_slot(j->id);
@@ -76,6 +84,7 @@ void spawn_forget(struct job *j)
 		close(j->status.fd);
 	}
 	spawn_drop_start(j);
+	spawn_drop_launch(j);
 	jobgroup_give_back(&j->group);
 	if (j->folder_fd >= 0)
 		close(j->folder_fd);

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "account.h"
-#include "ready.h"
 #include "spawn_impl.h"
 #include "users.h"
 
@@ -27,8 +26,10 @@ bool spawn_start_known(struct job *j)
 	while (n < 0 && errno == EINTR);
 	if (n < 0 && errno == EAGAIN)
 		return false;
-	if (n != (ssize_t)sizeof(j->failure))
+	if (n != (ssize_t)sizeof(j->failure)) {
 		j->failure.stage = 0;
+		spawn_drop_launch(j);
+	}
 	loop_disarm(spawn.loop, &j->recheck);
 	j->state = RUNNING;
 	return true;
@@ -120,19 +121,20 @@ void spawn_fill_later(void)
 }
 
 /* Starts @j in a child that waits; gives its status descriptor, or -1. */
-static int launch_ready(struct job *j, const struct launch *l, const char *node)
+static int launch_ready(struct job *j, const char *node)
 {
 	const struct msg_job_start *s = &j->start;
 
 	if (j->detached || s->memory_bytes || s->cpu_ppm || s->pids)
 		return -1;
-	return ready_launch(&j->group, j->id, node, l, j->spec, j->spec_len);
+	return ready_launch(&j->group, j->id, node, j->launch, j->fds,
+			    j->fds[JOB_STREAMS], &j->room);
 }
 
 /* The same in a group and a child of its own; -1 when it cannot be and that has
  * been told.
  */
-static int launch_fork(struct job *j, struct launch *l, const char *node)
+static int launch_fork(struct job *j, const char *node)
 {
 	struct jobgroup_limits limits = { j->start.memory_bytes,
 					  j->start.cpu_ppm, j->start.pids };
@@ -140,7 +142,7 @@ static int launch_fork(struct job *j, struct launch *l, const char *node)
 	int fds[2], ret;
 
 	ret = jobgroup_take(&j->group, j->id, node, j->detached, &limits,
-			    &l->rlimits, &what);
+			    &j->launch->rlimits, &what);
 	if (ret) {
 		fail_start(j, ret == -EOPNOTSUPP ? STAGE_LIMIT : STAGE_FORK, -ret,
 			   what);
@@ -150,9 +152,8 @@ static int launch_fork(struct job *j, struct launch *l, const char *node)
 		fail_start(j, STAGE_FORK, errno, "");
 		return -1;
 	}
-	l->status_fd = fds[1];
 	if (jobgroup_fork(&j->group) == 0)
-		launch_child(l);
+		launch_child(j->launch, j->fds, j->fds[JOB_STREAMS], fds[1]);
 	ret = errno;
 	close(fds[1]);
 	if (j->group.leader < 0) {
@@ -164,21 +165,43 @@ static int launch_fork(struct job *j, struct launch *l, const char *node)
 	return fds[0];
 }
 
+/* What the child will do, as account @a; 0 or a negative errno. */
+static int plan(struct job *j, const struct account *a, const char *node)
+{
+	struct jobgroup named;
+	char head[2] = "";
+	int ret;
+
+	jobgroup_name(&named, j->id, node);
+	ret = launch_plan(&j->launch, &j->start, a, named.mark);
+	if (ret)
+		return ret;
+	j->launch->nofile_soft = spawn.nofile.rlim_cur;
+	j->launch->nofile_hard = spawn.nofile.rlim_max;
+	if (!(j->flags & SPAWN_HAS_BLOB))
+		return 0;
+	j->launch->blob = true;
+	if (pread(j->fds[JOB_STREAMS], head, sizeof(head), 0) < 0)
+		return -errno;
+	j->launch->script = !memcmp(head, "#!", 2);
+	return 0;
+}
+
 static void launch(struct job *j, const struct account *a)
 {
-	struct launch l = { .start = &j->start, .account = a, .group = &j->group,
-			    .streams = { j->fds[0], j->fds[1], j->fds[2] },
-			    .blob_fd = j->flags & SPAWN_HAS_BLOB ? j->fds[3] : -1,
-			    .nofile_soft = spawn.nofile.rlim_cur,
-			    .nofile_hard = spawn.nofile.rlim_max };
-	char node[64];
 	struct job **at;
-	int fd;
+	char node[64];
+	int fd, ret;
 
 	span_to_cstr(j->start.node, node, sizeof(node));
-	fd = launch_ready(j, &l, node);
+	ret = plan(j, a, node);
+	if (ret) {
+		fail_start(j, STAGE_REQUEST, -ret, "");
+		return;
+	}
+	fd = launch_ready(j, node);
 	if (fd < 0)
-		fd = launch_fork(j, &l, node);
+		fd = launch_fork(j, node);
 	spawn_fill_later();
 	if (fd < 0)
 		return;

@@ -10,6 +10,7 @@ on alpha useradd -m ann
 as_ann=(setpriv --reuid ann --regid ann --init-groups env HOME=/home/ann)
 mark=walked-$$
 children=0 # killed between their fork and the program
+victim=spawn
 
 virgo_spawn() {
 	local pid
@@ -18,6 +19,11 @@ virgo_spawn() {
 		net_gone "$pid" 2> /dev/null || { echo "$pid" && return; }
 	done
 	return 1
+}
+
+# The one that gets the next order.
+waiting_child() {
+	pgrep -n -P "$(found_spawn)" -x virgo-spawn
 }
 
 # Finds it, and remembers which one a try is made with.
@@ -53,7 +59,9 @@ after_kill() {
 		;;
 	esac
 	wait_until 5 no_job || fail "a job is left, killed at $WALK_AT"
-	[ "$2" = lived ] || wait_until 5 group_empty "$old" ||
+	# A virgo-spawn that lives has others that wait in its groups.
+	[ "$2" = lived ] || [ "$victim" = child ] ||
+		wait_until 5 group_empty "$old" ||
 		fail "its cgroup is not empty, killed at $WALK_AT"
 	wait_until 5 virgo_spawn > /dev/null ||
 		fail "virgod starts no other, killed at $WALK_AT"
@@ -74,9 +82,21 @@ done
 # the tracer.
 step "the child too, from its fork to the program"
 WALK_FOLLOW=-f
-for calls in clone3 dup3 dup2 close_range setsid prlimit64 setgroups \
+for calls in clone3 dup3 dup2 close_range setsid prlimit64,setrlimit setgroups \
 	setresuid chdir execve; do
 	walk_into alpha found_spawn "$calls" virgo run --limit pids=1000 \
 		-n alpha -- sh -c "echo here # $mark"
+done
+[ "$children" -ge 9 ] || fail "$children children were killed only"
+
+step "a child that waits, from the order to the program"
+WALK_FOLLOW=
+WALK_MORTAL=1
+victim=child
+children=0
+for calls in fchown setrlimit,prlimit64 umask setgroups setresgid setresuid \
+	rt_sigprocmask chdir execve; do
+	walk_into alpha waiting_child "$calls" \
+		virgo run -n alpha -- sh -c "echo here # $mark"
 done
 [ "$children" -ge 9 ] || fail "$children children were killed only"
