@@ -22,6 +22,7 @@
 enum {
 	WINDOW_ONE = JOB_WINDOW_MAX,
 	WINDOW_LEAST = 64 << 10,
+	MODULE_WORDS = 100 << 10, /* arguments and variables it takes */
 	ENV_MAX = 1024,
 	PIDS_MAX = 1 << 22,
 };
@@ -34,6 +35,7 @@ struct run {
 	int env_count;
 	u64 timeout_ms, memory_bytes;
 	u32 cpu_ppm, pids, window;
+	bool named; /* the nodes, by the user */
 	u8 hash[SHA256_BYTES];
 	char **argv;
 	struct span argv_list, env_list;
@@ -387,6 +389,27 @@ static bool input_is_null(void)
 	       st.st_rdev == makedev(1, 3);
 }
 
+static size_t words_size(const struct run *r)
+{
+	return msg_job_start_size(&(struct msg_job_start){
+		.argv = r->argv_list, .env = r->env_list });
+}
+
+/* A job on one node that was named goes from kernel to kernel where that can be.
+ * What virgod chose is counted by virgod, and a program sent along is kept by it.
+ */
+static void take_module(struct run *r, const struct globals *g)
+{
+	struct client *c;
+
+	if (!r->named || r->nodes.count != 1 || r->bcast ||
+	    words_size(r) > MODULE_WORDS ||
+	    client_open_module(&c, g->state, r->nodes.names[0]))
+		return;
+	client_close(r->client);
+	r->client = c;
+}
+
 static int prepare(struct run *r, const struct globals *g, struct failure *f)
 {
 	int argc = 0, ret;
@@ -399,6 +422,7 @@ static int prepare(struct run *r, const struct globals *g, struct failure *f)
 	r->env_list = list_of(r->env, r->env_count);
 	if (r->bcast && (ret = hash_program(r, f)))
 		return ret;
+	r->named = !r->all && r->nodes.count;
 	ret = client_open_early(&r->client, g->state, f);
 	if (!ret && r->all)
 		ret = hosts_add_up(&r->nodes, r->client, "run", f);
@@ -406,12 +430,11 @@ static int prepare(struct run *r, const struct globals *g, struct failure *f)
 		ret = choose(r, g, f);
 	if (ret)
 		return ret;
+	take_module(r, g);
 	r->window = WINDOW_ONE / (u32)r->nodes.count;
 	if (r->window < WINDOW_LEAST)
 		r->window = WINDOW_LEAST;
-	if (msg_job_start_size(&(struct msg_job_start){
-		    .argv = r->argv_list, .env = r->env_list }) >
-	    FRAME_MAX - 8192)
+	if (words_size(r) > FRAME_MAX - 8192)
 		return failure_set(f, -E2BIG, "run", "pass the data on stdin",
 				   "arguments and variables are longer than "
 				   "1 MiB");

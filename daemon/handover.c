@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "catalog.h"
+#include "conn.h"
+#include "listen.h"
 #include "log.h"
 #include "module.h"
 #include "peers.h"
@@ -26,7 +28,8 @@ enum {
 struct handed {
 	TAILQ_ENTRY(handed) entry;
 	struct handover *all;
-	struct watch watch; /* of the module's descriptor */
+	struct conn *conn; /* the module's descriptor */
+	bool over; /* it is being closed */
 	struct tls_session *tls; /* says who and until when; has no keys */
 };
 
@@ -61,7 +64,7 @@ static struct handed *handed_find(struct handover *h, const char *node)
 	struct handed *k;
 
 	TAILQ_FOREACH(k, &h->handed, entry)
-		if (!strcmp(node_of(k), node))
+		if (!k->over && !strcmp(node_of(k), node))
 			break;
 	return k;
 }
@@ -93,37 +96,54 @@ static void dial_later(struct wanted *w)
 	loop_arm(w->all->node->loop, &w->again, w->wait_us);
 }
 
-static void handed_free(struct handed *k)
-{
-	struct handover *h = k->all;
-
-	TAILQ_REMOVE(&h->handed, k, entry);
-	loop_unwatch(h->node->loop, &k->watch);
-	close(k->watch.fd);
-	tls_session_free(k->tls);
-	free(k);
-}
-
 /* @why in words, for the log. */
 static void end(struct handed *k, const char *why)
 {
 	struct handover *h = k->all;
-	char node[NODE_NAME_MAX + 1];
 	struct wanted *w;
 
-	snprintf(node, sizeof(node), "%s", node_of(k));
-	log_info("the module's connection to %s: %s", node, why);
-	handed_free(k);
-	w = wanted_find(h, node);
-	if (w && !w->dialling && !handed_find(h, node))
+	if (k->over)
+		return;
+	log_info("the module's connection to %s: %s", node_of(k), why);
+	k->over = true;
+	conn_close(k->conn, NULL);
+	w = wanted_find(h, node_of(k));
+	if (w && !w->dialling && !handed_find(h, node_of(k)))
 		dial_later(w);
 }
 
-static void handed_ready(struct watch *watch, u32 events)
+/* Jobs that the node at the other end asks for; nothing else comes. */
+static void handed_frame(struct conn *c, const struct frame *f,
+			 const u8 *payload)
 {
-	end((struct handed *)((char *)watch - offsetof(struct handed, watch)),
-	    "ended");
+	struct handed *k = conn_arg(c);
+
+	service_dispatch(k->all->node, c, f, payload);
 }
+
+static void handed_drained(struct conn *c)
+{
+	struct handed *k = conn_arg(c);
+
+	service_drained(k->all->node, c);
+}
+
+static void handed_closed(struct conn *c, const struct failure *why)
+{
+	struct handed *k = conn_arg(c);
+
+	end(k, why->code ? why->what : "ended");
+	service_closed(k->all->node, c);
+	TAILQ_REMOVE(&k->all->handed, k, entry);
+	tls_session_free(k->tls);
+	free(k);
+}
+
+static const struct conn_ops handed_ops = {
+	.on_frame = handed_frame,
+	.on_drained = handed_drained,
+	.on_closed = handed_closed,
+};
 
 static void look(struct timer *t)
 {
@@ -131,14 +151,12 @@ static void look(struct timer *t)
 						 offsetof(struct handover,
 							  look));
 	s64 now_s = (s64)time(NULL);
-	struct handed *k, *next;
+	struct handed *k;
 	struct failure f;
 
-	for (k = TAILQ_FIRST(&h->handed); k; k = next) {
-		next = TAILQ_NEXT(k, entry);
+	TAILQ_FOREACH(k, &h->handed, entry)
 		if (tls_session_current(k->tls, now_s, &f))
 			end(k, f.what);
-	}
 	if (!TAILQ_EMPTY(&h->handed))
 		loop_arm(h->node->loop, &h->look, LOOK_US);
 }
@@ -149,7 +167,7 @@ static void keep_few(struct handover *h, const char *node)
 	int count = 0;
 
 	TAILQ_FOREACH_REVERSE(k, &h->handed, handed_list, entry) {
-		if (strcmp(node_of(k), node))
+		if (k->over || strcmp(node_of(k), node))
 			continue;
 		count++;
 		oldest = k;
@@ -179,13 +197,14 @@ static int hand_over(struct handover *h, int fd, struct tls_session *tls,
 	}
 	k->all = h;
 	k->tls = tls;
-	k->watch = (struct watch){ .fd = ret, .ready = handed_ready };
-	TAILQ_INSERT_TAIL(&h->handed, k, entry);
-	ret = loop_watch(h->node->loop, &k->watch, EPOLLIN);
-	if (ret) {
-		handed_free(k);
-		return failure_set(f, ret, "virgod", NULL, "out of memory");
+	k->conn = conn_of_module(h->node->loop, ret, tls_session_peer(tls),
+				 &handed_ops, k);
+	if (!k->conn) {
+		tls_session_free(tls);
+		free(k);
+		return failure_set(f, -ENOMEM, "virgod", NULL, "out of memory");
 	}
+	TAILQ_INSERT_TAIL(&h->handed, k, entry);
 	log_info("a connection to %s is the module's", node);
 	if (!timer_armed(&h->look))
 		loop_arm(h->node->loop, &h->look, LOOK_US);
@@ -301,14 +320,25 @@ struct handover *handover_new(struct node *n)
 	return h;
 }
 
-void handover_free(struct handover *h)
+void handover_end(struct handover *h)
 {
+	struct handed *k;
+
 	if (!h)
 		return;
 	while (!LIST_EMPTY(&h->wanted))
 		wanted_free(LIST_FIRST(&h->wanted));
+	TAILQ_FOREACH(k, &h->handed, entry)
+		end(k, "virgod ends");
+}
+
+void handover_free(struct handover *h)
+{
+	if (!h)
+		return;
+	handover_end(h);
 	while (!TAILQ_EMPTY(&h->handed))
-		handed_free(TAILQ_FIRST(&h->handed));
+		loop_step(h->node->loop, 0);
 	loop_disarm(h->node->loop, &h->look);
 	module_free(h->module);
 	free(h);
@@ -333,12 +363,11 @@ void handover_cut_if(struct handover *h,
 		     bool (*cut)(const struct tls_peer *peer, void *arg),
 		     void *arg)
 {
-	struct handed *k, *next;
+	struct handed *k;
 
 	if (!h)
 		return;
-	for (k = TAILQ_FIRST(&h->handed); k; k = next) {
-		next = TAILQ_NEXT(k, entry);
+	TAILQ_FOREACH(k, &h->handed, entry) {
 		if (cut(tls_session_peer(k->tls), arg))
 			end(k, "was removed from the cloud");
 	}

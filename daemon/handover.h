@@ -10,7 +10,8 @@
  * A connection is made when a caller in the kernel first wants one, by whichever
  * side that is, and is renewed when it ends, at growing intervals, until that has
  * failed for GIVE_UP_US; then only a caller brings it back. Nodes that call
- * nothing have none, however large the cloud.
+ * nothing have none, however large the cloud. Jobs that come over one are read from
+ * its descriptor, of which virgod is the agent, and served like any peer's.
  *
  * One of a removed node is ended at once, one whose certificate runs out within a
  * second, and all with virgod: nobody would be there to end them otherwise.
@@ -24,7 +25,9 @@ struct handover;
 
 /* Needs n->peers and n->policy. NULL when memory is out. */
 struct handover *handover_new(struct node *n);
-/* Before n->peers goes. */
+/* Ends all: no job comes any more. Before the job service goes. */
+void handover_end(struct handover *h);
+/* Before n->peers goes, after the listeners have. */
 void handover_free(struct handover *h);
 
 /* Whether connections of class TLS_MODULE are to be accepted. */

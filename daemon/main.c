@@ -389,6 +389,7 @@ static void dismantle(struct daemon *d)
 {
 	struct node *n = &d->node;
 
+	handover_end(n->handover);
 	jobs_free(n->jobs);
 	status_end(n);
 	borrow_free(n->borrow);

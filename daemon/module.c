@@ -110,6 +110,49 @@ static void tell_difference(struct module *m, u8 command, struct policy *has,
 	}
 }
 
+/* Whether [allow] of @p could let @user of @node run jobs here. The module knows no
+ * more than these rules: what else there is to an order virgod looks at.
+ */
+static bool may_run(struct policy *p, const char *node, const char *user)
+{
+	const struct conf_map *allow = &policy_conf(p)->allow;
+	const struct conf_pair *line = conf_map_find(allow, node);
+
+	if (!allow->count)
+		return !strcmp(node, "*") && !strcmp(user, "*");
+	return line && conf_list_has(&line->values, user);
+}
+
+static void tell_runner(struct module *m, u8 command, const char *node,
+			const char *user)
+{
+	int ret = tell(m, command, VIRGO_FN_JOBS, node, user);
+
+	if (ret && (ret != -ENOENT || command != VIRGO_CMD_FN_DENY))
+		log_error("virgo.ko: [allow] %s = %s: %s", node, user,
+			  strerror(-ret));
+}
+
+/* Each of @has that @lacks has not. */
+static void tell_runners(struct module *m, u8 command, struct policy *has,
+			 struct policy *lacks)
+{
+	const struct conf_map *allow = &policy_conf(has)->allow;
+	u32 i, k;
+
+	if (!allow->count && (!lacks || !may_run(lacks, "*", "*")))
+		tell_runner(m, command, "*", "*");
+	for (i = 0; i < allow->count; i++) {
+		const struct conf_pair *p = &allow->pairs[i];
+
+		for (k = 0; k < p->values.count; k++)
+			if (!lacks || !may_run(lacks, p->key,
+					       p->values.items[k]))
+				tell_runner(m, command, p->key,
+					    p->values.items[k]);
+	}
+}
+
 /* @name NULL: this account may call no longer. */
 static void tell_caller(struct module *m, u32 uid, const char *name)
 {
@@ -169,8 +212,11 @@ void module_reload(struct module *m)
 		return;
 	now = policy_get(m->node->policy);
 	tell_difference(m, VIRGO_CMD_FN_ALLOW, now, m->told);
-	if (m->told)
+	tell_runners(m, VIRGO_CMD_FN_ALLOW, now, m->told);
+	if (m->told) {
 		tell_difference(m, VIRGO_CMD_FN_DENY, m->told, now);
+		tell_runners(m, VIRGO_CMD_FN_DENY, m->told, now);
+	}
 	policy_put(m->told);
 	m->told = now;
 	callers_look(m->callers);
@@ -346,7 +392,7 @@ void module_refuse(struct module *m, const char *node)
 int module_adopt(struct module *m, int fd, const char *node,
 		 struct failure *f)
 {
-	struct virgo_adopt a = { .fd = fd };
+	struct virgo_adopt a = { .fd = fd, .flags = VIRGO_ADOPT_AGENT };
 	int device = kernel_open();
 	int ret = device;
 

@@ -276,9 +276,15 @@ static void advance(struct conn *c, u32 sent)
 {
 	struct conn_out *out, *next;
 
+	bool was_full;
+
 	spin_lock_bh(&c->lock);
+	was_full = c->unsent > CONN_UNSENT_MAX;
 	c->unsent -= sent;
+	was_full &= c->unsent <= CONN_UNSENT_MAX;
 	spin_unlock_bh(&c->lock);
+	if (was_full)
+		wake_up_all(&c->room);
 	list_for_each_entry_safe(out, next, &c->sending, link) {
 		u32 n = min(sent, out->len - out->sent);
 
@@ -393,7 +399,7 @@ static void io(struct work_struct *work)
 		if (got >= 0)
 			sent = send(c);
 		if (got < 0 || sent < 0 || (c->finish && !unsent(c))) {
-			conn_close(c);
+			conn_fail(c, min3(got, sent, 0));
 			return;
 		}
 		cond_resched();
@@ -435,14 +441,20 @@ void conn_put(struct conn *c)
 	kref_put(&c->ref, conn_free);
 }
 
-void conn_close(struct conn *c)
+void conn_fail(struct conn *c, int why)
 {
 	spin_lock_bh(&c->lock);
 	if (c->state == CONN_OPEN) {
+		c->why = why;
 		WRITE_ONCE(c->state, CONN_CLOSING);
 		queue_work(virgo_ctl, &c->release);
 	}
 	spin_unlock_bh(&c->lock);
+}
+
+void conn_close(struct conn *c)
+{
+	conn_fail(c, 0);
 }
 
 static void free_outs(struct list_head *list)
@@ -498,6 +510,7 @@ static void release(struct work_struct *work)
 	let_go(c);
 	WRITE_ONCE(c->state, CONN_DEAD);
 	wake_up_all(&c->gone);
+	wake_up_all(&c->room);
 	forget(c);
 	conn_put(c);
 }
@@ -562,6 +575,7 @@ int conn_start(struct conn *c, struct instance *in, struct socket *sock,
 	INIT_WORK(&c->release, release);
 	INIT_DELAYED_WORK(&c->idle, idle);
 	init_waitqueue_head(&c->gone);
+	init_waitqueue_head(&c->room);
 	c->in = instance_get(in);
 	c->ops = ops;
 	c->sock = sock;

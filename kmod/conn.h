@@ -94,9 +94,11 @@ struct conn {
 
 	spinlock_t lock;
 	enum conn_state state; /* under lock; READ_ONCE to peek */
+	int why; /* errno that closed it, 0: somebody did; for closed() */
 	struct list_head out; /* under lock */
 	u32 unsent; /* under lock: of out and sending */
 	wait_queue_head_t gone; /* woken at DEAD */
+	wait_queue_head_t room; /* and when unsent falls below its limit */
 
 	struct list_head link; /* in conns.list */
 };
@@ -131,6 +133,8 @@ int conn_start(struct conn *c, struct instance *in, struct socket *sock,
 struct conn *conn_get(struct conn *c);
 void conn_put(struct conn *c);
 void conn_close(struct conn *c);
+/* The same, with a negative errno to be found in conn.why if it was open. */
+void conn_fail(struct conn *c, int why);
 
 /* A buffer for @len bytes at out->data, or NULL. May sleep. */
 struct conn_out *conn_out_new(size_t len);

@@ -49,7 +49,7 @@ static long get_info(void __user *arg)
 	const struct virgo_info info = {
 		.abi = 1,
 		.features = VIRGO_FEATURE_VARS | VIRGO_FEATURE_CALLS |
-			    VIRGO_FEATURE_CACHE,
+			    VIRGO_FEATURE_CACHE | VIRGO_FEATURE_JOBS,
 	};
 
 	return copy_to_user(arg, &info, sizeof(info)) ? -EFAULT : 0;
@@ -69,9 +69,9 @@ static long adopt(struct instance *in, const void __user *arg)
 		return -EPERM;
 	if (copy_from_user(&a, arg, sizeof(a)))
 		return -EFAULT;
-	if (a.flags || !a.node[0] || !is_text(a.node, sizeof(a.node)))
+	if (a.flags & ~VIRGO_ADOPT_AGENT || !a.node[0] || !is_text(a.node, sizeof(a.node)))
 		return -EINVAL;
-	return peer_adopt(in, a.fd, a.node);
+	return peer_adopt(in, a.fd, a.node, a.flags & VIRGO_ADOPT_AGENT);
 }
 
 static long call_between(struct instance *in, const struct virgo_call *c,
@@ -136,6 +136,44 @@ static long call(struct instance *in, const void __user *arg)
 	return ret;
 }
 
+/* A program always runs for somebody. Root needs no leave to be called so. */
+static int asker_name(struct instance *in, char *user)
+{
+	int ret = fn_user_name(in, current_euid(), user);
+
+	if (!ret || !uid_eq(current_euid(), GLOBAL_ROOT_UID))
+		return ret;
+	strscpy(user, "root", USER_NAME_BYTES);
+	return 0;
+}
+
+static long clone(struct instance *in, const void __user *arg)
+{
+	char user[USER_NAME_BYTES];
+	struct virgo_clone c;
+	u32 size;
+	long ret;
+
+	if (get_user(size, (const u32 __user *)arg))
+		return -EFAULT;
+	if (size < VIRGO_CLONE_SIZE_1)
+		return -EINVAL;
+	if (size > PAGE_SIZE)
+		return -E2BIG;
+	ret = copy_struct_from_user(&c, sizeof(c), arg, size);
+	if (ret)
+		return ret;
+	if (c.flags || c.reserved || !c.node[0] ||
+	    !is_text(c.node, sizeof(c.node)) || c.wait_ms > CALL_MS_MAX)
+		return -EINVAL;
+	ret = asker_name(in, user);
+	if (ret)
+		return ret;
+	if (fn_is_self(in, c.node))
+		return -EDESTADDRREQ;
+	return peer_program(in, c.node, user, c.wait_ms);
+}
+
 static long device_ioctl(struct file *file, unsigned int request,
 			 unsigned long arg)
 {
@@ -150,6 +188,8 @@ static long device_ioctl(struct file *file, unsigned int request,
 		return adopt(in, (void __user *)arg);
 	case VIRGO_IOC_CALL:
 		return call(in, (void __user *)arg);
+	case VIRGO_IOC_CLONE:
+		return clone(in, (void __user *)arg);
 	default:
 		return -ENOTTY;
 	}

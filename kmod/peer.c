@@ -14,18 +14,24 @@
 #include "conn.h"
 #include "core/wire.h"
 #include "fn.h"
+#include "control.h"
 #include "instance.h"
+#include "program.h"
 #include "virgo_module.h"
 #include "want.h"
 
 enum {
-	PEER_IN_MAX = VIRGO_FN_BYTES_MAX + 4096,
+	PEER_IN_MAX = PROGRAM_ORDER_MAX + 4096,
 	/* Quiet for so long: ask; for twice as long: the node is gone. */
 	PEER_IDLE_MS = 15000,
 };
 
+static_assert((int)PROGRAM_ORDER_MAX >= (int)VIRGO_FN_BYTES_MAX &&
+	      (int)PROGRAM_ORDER_MAX >= (int)PROGRAM_WINDOW);
+
 struct peer {
 	struct conn conn;
+	struct programs programs;
 	char node[NODE_NAME_BYTES]; /* never changes */
 	struct mutex lock;
 	struct list_head calls; /* under lock */
@@ -64,10 +70,17 @@ static struct peer *peer_of(struct conn *c)
 	return container_of(c, struct peer, conn);
 }
 
-/* A frame with room for @len bytes, of which all are to be filled. */
+struct conn_out *peer_frame(const struct frame *f)
+{
+	struct conn_out *out = conn_out_new(FRAME_HEADER_BYTES + f->length);
+
+	if (out)
+		frame_encode(f, out->data);
+	return out;
+}
+
 static struct conn_out *frame_new(u16 type, u8 flags, u64 tag, size_t len)
 {
-	struct conn_out *out = conn_out_new(FRAME_HEADER_BYTES + len);
 	const struct frame f = {
 		.type = type,
 		.flags = flags,
@@ -75,9 +88,7 @@ static struct conn_out *frame_new(u16 type, u8 flags, u64 tag, size_t len)
 		.length = len,
 	};
 
-	if (out)
-		frame_encode(&f, out->data);
-	return out;
+	return peer_frame(&f);
 }
 
 static void send_frame(struct peer *p, struct conn_out *out)
@@ -99,7 +110,7 @@ static const char *what_failed(int code)
 {
 	switch (code) {
 	case -EACCES:
-		return "not allowed to call it";
+		return "not allowed to this caller";
 	case -ENOENT:
 		return "no such function";
 	case -EBUSY:
@@ -181,7 +192,7 @@ static void job_run(struct work_struct *work)
 	fn_leave(job->fn);
 	atomic_dec(&p->jobs);
 	if (answer(p, out))
-		conn_close(&p->conn);
+		conn_fail(&p->conn, -ENOMEM);
 	conn_put(&p->conn);
 	kvfree(job);
 }
@@ -276,9 +287,10 @@ static ssize_t result_of(struct call *call, const struct frame *f,
 }
 
 /* An answer that nobody waits for any more is dropped. */
-static void on_answer(struct peer *p, const struct frame *f, const u8 *payload)
+static bool on_answer(struct peer *p, const struct frame *f, const u8 *payload)
 {
 	struct call *call;
+	bool found = false;
 
 	mutex_lock(&p->lock);
 	list_for_each_entry(call, &p->calls, link) {
@@ -287,9 +299,21 @@ static void on_answer(struct peer *p, const struct frame *f, const u8 *payload)
 		call->status = result_of(call, f, payload);
 		list_del_init(&call->link);
 		complete(&call->done);
+		found = true;
 		break;
 	}
 	mutex_unlock(&p->lock);
+	return found;
+}
+
+/* Who breaks the rules is cut off; other refusals are told. */
+static int on_program(struct peer *p, const struct frame *f, const u8 *payload)
+{
+	int ret = programs_take(&p->programs, f, payload);
+
+	if (!ret || ret == -EPROTO || f->flags & FRAME_REPLY)
+		return ret;
+	return answer(p, error_new(f->tag, ret, span_of("run")));
 }
 
 static int on_ping(struct peer *p, const struct frame *f, const u8 *payload)
@@ -311,9 +335,19 @@ static int take(struct peer *p, const struct frame *f, const u8 *payload)
 	case MSG_CALL:
 		return on_call(p, f, payload);
 	case MSG_CALLED:
-	case MSG_ERROR:
 		on_answer(p, f, payload);
 		return 0;
+	case MSG_ERROR:
+		return on_answer(p, f, payload) ? 0 : on_program(p, f, payload);
+	case MSG_JOB_START:
+	case MSG_JOB_STARTED:
+	case MSG_JOB_DATA:
+	case MSG_JOB_CREDIT:
+	case MSG_JOB_SIGNAL:
+	case MSG_JOB_WINCH:
+	case MSG_JOB_EXIT:
+	case MSG_JOB_CANCEL:
+		return on_program(p, f, payload);
 	case MSG_PING:
 		return on_ping(p, f, payload);
 	case MSG_GOAWAY:
@@ -353,11 +387,38 @@ static ssize_t received(struct conn *c, const u8 *data, size_t len,
 	return used;
 }
 
+/* A peer that ends as it may, or that somebody here ended, is no news. */
+static void tell_why(const struct peer *p, int why)
+{
+	static const struct {
+		int why;
+		const char *words;
+	} all[] = {
+		{ -EPROTO, "its frames break the rules" },
+		{ -EPROTONOSUPPORT, "it speaks another version" },
+		{ -EMSGSIZE, "its frame is too long" },
+		{ -EBADMSG, "what it sent is not what it sealed" },
+		{ -EIO, "it sent a TLS record that is no data" },
+		{ -ENOMEM, "no memory" },
+		{ -ETIMEDOUT, "nothing heard from it" },
+	};
+	u32 i;
+
+	if (!why || why == -ECONNRESET || why == -EPIPE)
+		return;
+	for (i = 0; i < ARRAY_SIZE(all) && all[i].why != why; i++)
+		;
+	pr_info_ratelimited("virgo: the connection to %s is cut: %s (%d)\n",
+			    p->node, i < ARRAY_SIZE(all) ? all[i].words :
+			    "the socket failed", why);
+}
+
 static void closed(struct conn *c)
 {
 	struct peer *p = peer_of(c);
 	struct call *call, *next;
 
+	tell_why(p, c->why);
 	mutex_lock(&p->lock);
 	p->ended = true;
 	list_for_each_entry_safe(call, next, &p->calls, link) {
@@ -366,6 +427,7 @@ static void closed(struct conn *c)
 		complete(&call->done);
 	}
 	mutex_unlock(&p->lock);
+	programs_end(&p->programs);
 }
 
 static void ask_whether_there(struct conn *c)
@@ -374,7 +436,7 @@ static void ask_whether_there(struct conn *c)
 	struct conn_out *out;
 
 	if (atomic_fetch_inc(&p->asked)) {
-		conn_close(c);
+		conn_fail(c, -ETIMEDOUT);
 		return;
 	}
 	out = frame_new(MSG_PING, 0, 0, 8);
@@ -385,7 +447,10 @@ static void ask_whether_there(struct conn *c)
 
 static void free_peer(struct conn *c)
 {
-	kfree(peer_of(c));
+	struct peer *p = peer_of(c);
+
+	programs_free(&p->programs);
+	kfree(p);
 }
 
 static const struct conn_ops peer_ops = {
@@ -517,6 +582,38 @@ put_peer:
 	return ret;
 }
 
+/* Programs. */
+
+u64 peer_tag(struct programs *ps)
+{
+	struct peer *p = container_of(ps, struct peer, programs);
+	u64 tag;
+
+	mutex_lock(&p->lock);
+	tag = ++p->next_tag;
+	mutex_unlock(&p->lock);
+	return tag;
+}
+
+int peer_program(struct instance *in, const char *node, const char *user,
+		 u32 wait_ms)
+{
+	struct peer *p = peer_find(in, node);
+	int ret;
+
+	if (!p && !wait_ms) {
+		control_tell_wanted(in->net, node);
+		return -EHOSTDOWN;
+	}
+	if (!p)
+		p = want_wait(in, node, wait_ms, peer_find);
+	if (IS_ERR(p))
+		return PTR_ERR(p);
+	ret = program_open(&p->programs, user);
+	conn_put(&p->conn);
+	return ret;
+}
+
 /* Adoption. */
 
 static bool is_tls13(struct sock *sk)
@@ -560,21 +657,44 @@ static int handle_release(struct inode *inode, struct file *file)
 static __poll_t handle_poll(struct file *file, poll_table *wait)
 {
 	struct peer *p = file->private_data;
+	__poll_t mask = 0;
 
 	poll_wait(file, &p->conn.gone, wait);
-	return READ_ONCE(p->conn.state) == CONN_DEAD ? EPOLLHUP | EPOLLIN : 0;
+	if (p->programs.agent)
+		mask = programs_poll(&p->programs, file, wait);
+	if (READ_ONCE(p->conn.state) == CONN_DEAD)
+		mask |= EPOLLHUP | EPOLLIN;
+	return mask;
+}
+
+static ssize_t handle_read(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct peer *p = iocb->ki_filp->private_data;
+
+	return p->programs.agent ? programs_read(&p->programs, iocb, to) :
+				   -EINVAL;
+}
+
+static ssize_t handle_write(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct peer *p = iocb->ki_filp->private_data;
+
+	return p->programs.agent ? programs_write(&p->programs, iocb, from) :
+				   -EINVAL;
 }
 
 static const struct file_operations handle_operations = {
 	.owner = THIS_MODULE,
 	.release = handle_release,
+	.read_iter = handle_read,
+	.write_iter = handle_write,
 	.poll = handle_poll,
 	.llseek = noop_llseek,
 };
 
 /* Takes over @sock with its file reference. */
 static struct peer *peer_new(struct instance *in, struct socket *sock,
-			     const char *node)
+			     const char *node, bool agent)
 {
 	struct peer *p = kzalloc(sizeof(*p), GFP_KERNEL_ACCOUNT);
 	int ret;
@@ -584,6 +704,7 @@ static struct peer *peer_new(struct instance *in, struct socket *sock,
 	strscpy(p->node, node, sizeof(p->node));
 	mutex_init(&p->lock);
 	INIT_LIST_HEAD(&p->calls);
+	programs_init(&p->programs, &p->conn, p->node, agent);
 	ret = conn_start(&p->conn, in, sock, &peer_ops, PEER_IDLE_MS);
 	if (ret) {
 		kfree(p);
@@ -592,7 +713,7 @@ static struct peer *peer_new(struct instance *in, struct socket *sock,
 	return p;
 }
 
-int peer_adopt(struct instance *in, int fd, const char *node)
+int peer_adopt(struct instance *in, int fd, const char *node, bool agent)
 {
 	struct socket *sock;
 	struct peer *p;
@@ -604,7 +725,7 @@ int peer_adopt(struct instance *in, int fd, const char *node)
 	ret = may_be_adopted(in, sock);
 	if (ret)
 		goto put_socket;
-	p = peer_new(in, sock, node);
+	p = peer_new(in, sock, node, agent);
 	if (IS_ERR(p)) {
 		ret = PTR_ERR(p);
 		goto put_socket;

@@ -5,12 +5,16 @@
  */
 #include "client.h"
 
+#include <linux/virgo.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "kernel.h"
 
 enum {
 	READ_FIRST = 1024, /* until more has come at once */
@@ -27,6 +31,7 @@ struct client {
 	u8 hello[96]; /* goes out with the first frame */
 	size_t hello_len;
 	bool greeted; /* virgod's HELLO has come */
+	bool module; /* fd is virgo.ko's, and no socket */
 	bool much; /* a read has filled the buffer */
 	char node[64];
 };
@@ -75,7 +80,9 @@ int client_send(struct client *c, const struct frame *f, const void *head,
 	frame_encode(&out, header);
 	c->hello_len = 0;
 	while (msg.msg_iovlen) {
-		ssize_t n = sendmsg(c->fd, &msg, MSG_NOSIGNAL);
+		ssize_t n = c->module ?
+			writev(c->fd, msg.msg_iov, (int)msg.msg_iovlen) :
+			sendmsg(c->fd, &msg, MSG_NOSIGNAL);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -137,6 +144,19 @@ static int make_room(struct client *c, size_t need)
 	return 0;
 }
 
+static ssize_t receive(struct client *c, void *data, size_t len, int how)
+{
+	struct pollfd p = { .fd = c->fd, .events = POLLIN };
+
+	if (!c->module)
+		return recv(c->fd, data, len, how);
+	if (how & MSG_DONTWAIT && poll(&p, 1, 0) == 0) {
+		errno = EAGAIN;
+		return -1;
+	}
+	return read(c->fd, data, len);
+}
+
 /* Reads until a whole frame stands at the start: 1, 0 at the end, -errno. @how:
  * of recv().
  */
@@ -154,7 +174,7 @@ static int fill(struct client *c, struct frame *f, int how)
 		ret = make_room(c, need);
 		if (ret)
 			return ret;
-		n = recv(c->fd, c->buf + c->end, c->size - c->end, how);
+		n = receive(c, c->buf + c->end, c->size - c->end, how);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
@@ -277,6 +297,36 @@ static int dial(struct client *c, const char *state, struct failure *f)
 			   "systemctl start virgod, or name the node's folder "
 			   "with --state DIR",
 			   "virgod does not run here: %s", strerror(errno));
+}
+
+int client_open_module(struct client **out, const char *state,
+		       const char *node)
+{
+	struct virgo_clone clone = { .size = sizeof(clone) };
+	const char *word = getenv("VIRGO_MODULE");
+	int device, ret;
+
+	*out = NULL;
+	if (state || getenv("VIRGO_STATE") || (word && !strcmp(word, "off")))
+		return -EOPNOTSUPP;
+	if (strlen(node) >= sizeof(clone.node))
+		return -ENAMETOOLONG;
+	snprintf(clone.node, sizeof(clone.node), "%s", node);
+	device = kernel_open();
+	if (device < 0)
+		return device;
+	ret = kernel_ioctl(device, VIRGO_IOC_CLONE, &clone);
+	close(device);
+	if (ret < 0)
+		return ret;
+	*out = calloc(1, sizeof(**out));
+	if (!*out) {
+		close(ret);
+		return -ENOMEM;
+	}
+	(*out)->fd = ret;
+	(*out)->greeted = (*out)->module = true;
+	return 0;
 }
 
 int client_open_early(struct client **out, const char *state,

@@ -21,6 +21,15 @@ int client_open(struct client **out, const char *state, struct failure *f);
  */
 int client_open_early(struct client **out, const char *state,
 		      struct failure *f);
+/*
+ * In place of virgod: a descriptor of virgo.ko for one job on @node, whose first
+ * frame is JOB_START. A negative errno when it goes through virgod: the module is
+ * not there or has no connection to @node yet (it then asks for one), this user has
+ * no name there, too much is under way, another state folder than the default is
+ * meant, or $VIRGO_MODULE is "off".
+ */
+int client_open_module(struct client **out, const char *state,
+		       const char *node);
 void client_close(struct client *c);
 int client_fd(const struct client *c);
 /* Name of the node, from its HELLO; "" before init or join. */

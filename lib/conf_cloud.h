@@ -55,7 +55,8 @@
 	  "if /etc/pam.d/virgo exists, yes refuses everybody if it does not.") \
 	K(calls, users, LIST, (256), "",                                       \
 	  "Accounts of this machine that may call kernel functions, here and " \
-	  "on other nodes, each under its name in the cloud; root may anyway.")\
+	  "on other nodes, each under its name in the cloud, and whose jobs "  \
+	  "may go through the kernel module; root may anyway.")                \
 	M(functions, FUNCTION, CALLERS, (256),                                 \
 	  "Who may call this kernel function here: a node, which is its "      \
 	  "kernel and its root, or a user of a node as USER@NODE; * in place " \

@@ -7,7 +7,11 @@
  * while reading is paused; so a live peer is always heard within that time, and
  * silence for CONN_DEAD_MS is death. The same timer ends a connection whose
  * certificates, either side's, have expired and were not renewed.
+ *
+ * A descriptor of virgo.ko is OPEN from the beginning: it has read() and write()
+ * only, and greeting and heartbeat are the module's.
  */
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdarg.h>
@@ -58,12 +62,12 @@ bool conn_is_open(const struct conn *c)
 
 const struct tls_peer *conn_peer(const struct conn *c)
 {
-	return c->tls ? tls_session_peer(c->tls) : NULL;
+	return c->tls ? tls_session_peer(c->tls) : c->behind;
 }
 
 const struct ucred *conn_ucred(const struct conn *c)
 {
-	return c->tls ? NULL : &c->ucred;
+	return conn_peer(c) ? NULL : &c->ucred;
 }
 
 int conn_address(const struct conn *c, struct sockaddr_storage *out)
@@ -316,6 +320,23 @@ struct conn *conn_accept(struct loop *l, int fd, struct tls_identity *id,
 fail:
 	discard(c, fd);
 	return NULL;
+}
+
+struct conn *conn_of_module(struct loop *l, int fd, const struct tls_peer *peer,
+			    const struct conn_ops *ops, void *arg)
+{
+	struct conn *c = conn_new(l, fd, NULL, ops, arg);
+
+	if (c) {
+		c->behind = peer;
+		c->state = OPEN;
+	}
+	if (!c || fcntl(fd, F_SETFL, O_NONBLOCK) ||
+	    loop_watch(l, &c->watch, EPOLLIN)) {
+		discard(c, fd);
+		return NULL;
+	}
+	return c;
 }
 
 struct conn *conn_dial(struct loop *l, const struct sockaddr *addr,

@@ -68,6 +68,12 @@ struct conn *conn_accept(struct loop *l, int fd, struct tls_identity *id,
 			 unsigned int classes, const struct conn_local *local,
 			 const struct conn_ops *ops, void *arg);
 
+/* The same for a descriptor of virgo.ko, behind which is @peer (which must outlive
+ * the connection): OPEN at once, without HELLO and on_open.
+ */
+struct conn *conn_of_module(struct loop *l, int fd, const struct tls_peer *peer,
+			    const struct conn_ops *ops, void *arg);
+
 /* Dials. @pin_sha256 as in tls_client(). on_closed reports failures, also the
  * first, never from inside this call. NULL only when memory is out.
  */

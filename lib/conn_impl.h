@@ -34,6 +34,7 @@ struct conn {
 	bool was_high;
 
 	struct tls_session *tls; /* NULL on a unix socket */
+	const struct tls_peer *behind; /* of a descriptor of virgo.ko; or NULL */
 	struct ucred ucred;
 	const u8 *scratch_pos; /* what pull may take, during one read */
 	const u8 *scratch_end;

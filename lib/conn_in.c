@@ -323,7 +323,8 @@ bool conn_read_once(struct conn *c)
 		conn_fail(c, -ENOMEM, "out of memory");
 		return false;
 	}
-	n = recv(c->watch.fd, scratch, SCRATCH_BYTES, MSG_DONTWAIT);
+	n = c->behind ? read(c->watch.fd, scratch, SCRATCH_BYTES) :
+			recv(c->watch.fd, scratch, SCRATCH_BYTES, MSG_DONTWAIT);
 	if (n <= 0) {
 		nothing_read(c, n);
 		return false;

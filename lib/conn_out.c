@@ -59,7 +59,9 @@ int conn_write_out(struct conn *c)
 		if (!q->bytes)
 			return 0;
 		msg.msg_iovlen = (size_t)chunks_vector(q, iov, VECTORS);
-		n = sendmsg(c->watch.fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+		n = c->behind ? writev(c->watch.fd, iov, (int)msg.msg_iovlen) :
+				sendmsg(c->watch.fd, &msg,
+					MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n < 0)
 			return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 		chunks_drop(q, (size_t)n);

@@ -328,7 +328,7 @@ def many_at_once():
 
 def adoption_is_refused():
     client, server = tls_pair()
-    expect(errno.EINVAL, device.adopt, client, "beta", flags=1)
+    expect(errno.EINVAL, device.adopt, client, "beta", flags=2)
     expect(errno.EINVAL, device.adopt, client, "")
     expect(errno.EINVAL, device.adopt, client, "b" * 64)
     expect(errno.EBADF, device.adopt, 999, "beta")

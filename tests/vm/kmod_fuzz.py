@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """kmod_fuzz.py SECONDS SEED: gives the running module structured rubbish on every
-way into it at once: ioctls, netlink, memcached's protocol, frames from a node, and
-namespaces that end in the middle of all that.
+way into it at once: ioctls, netlink, memcached's protocol, frames from a node and
+from programs, and namespaces that end in the middle of all that.
 
 A worker is a process that draws all it does from SEED and its own name. Calls may
 fail as they like; what must not happen is seen elsewhere: in the kernel's log, in
@@ -116,7 +116,7 @@ class Ioctls:
         fd = self.fds.pick(r)
         # Only these give new descriptors.
         given = LIBC.ioctl(fd, ctypes.c_ulong(request), ctypes.c_void_p(at))
-        if request == IOC_ADOPT and given >= 0:
+        if request in (IOC_ADOPT, IOC_CLONE) and given >= 0:
             self.fds.add(given)
 
     def adopted(self, r):
@@ -139,16 +139,27 @@ class Ioctls:
             fd = self.fds.pick(r)
         if socks and r.random() < .1:
             tried(socks[0].shutdown, r.randrange(3))
-        self.give(r, IOC_ADOPT, ADOPT.pack(fd, r.choice((0, 0, 0, 0, 1, 2)),
-                                           any_name(r, NODES, 64)))
+        flags = r.choice((0, 0, AGENT, AGENT, AGENT, 2))
+        self.give(r, IOC_ADOPT, ADOPT.pack(fd, flags, any_name(r, NODES, 64)))
+        if kind == 0:
+            # Both ends: what is written to one's descriptors the other's hear.
+            self.give(r, IOC_ADOPT, ADOPT.pack(socks[1].fileno(), AGENT,
+                                               b"alpha"))
         for sock in socks:
             if r.random() < .3:
                 sock.settimeout(.05)
                 tried(sock.sendall, any_frames(r))
             sock.close()
 
+    def programmed(self, r):
+        size = r.choice((80,) * 6 + (0, 79, 88, 4096, 4097, (1 << 32) - 1))
+        self.give(r, IOC_CLONE, CLONE.pack(
+            size, r.choice((0, 0, 0, 0, 1)), any_name(r, NODES, 64),
+            r.choice((0, 0, 1, 20, (1 << 32) - 1)),
+            r.choice((0, 0, 0, 0, 1))) + bytes(PAGE))
+
     def unknown(self, r):
-        request = r.choice((IOC_INFO, IOC_CALL, IOC_ADOPT)) ^ r.choice(
+        request = r.choice((IOC_INFO, IOC_CALL, IOC_ADOPT, IOC_CLONE)) ^ r.choice(
             (0, 1 << r.randrange(32), r.randrange(16), r.randrange(1 << 32)))
         size = r.choice((0, 4, 16, 72, 80, 152, 4096))
         words = [r.choice((0, 1, size, 80, r.randrange(1 << 32)))
@@ -172,7 +183,7 @@ class Ioctls:
     def used(self, r):
         """What files are used for: most of it, these cannot."""
         fd = self.fds.pick(r)
-        kind = r.randrange(6)
+        kind = r.randrange(9)
         if fd < 0:
             return
         if kind == 0:
@@ -191,13 +202,18 @@ class Ioctls:
             tried(os.lseek, fd, r.choice((0, -1, 1 << 40)), r.randrange(3))
         elif kind == 4:
             tried(os.ftruncate, fd, 0)
-        else:
+        elif kind == 5:
             tried(os.fsync, fd)
+        else:
+            tried(os.set_blocking, fd, False)
+            tags = tags_of(tried(os.read, fd, 1 << r.randrange(18)) or b"")
+            tried(os.write, fd, any_frames(r, tags))
 
     def one(self, r):
         r.choice((self.opened, self.closed, self.copied, self.called,
                   self.called, self.called, self.adopted, self.adopted,
-                  self.unknown, self.mapped, self.used, self.used))(r)
+                  self.programmed, self.programmed, self.unknown, self.mapped,
+                  self.used, self.used, self.used))(r)
 
     def step(self):
         self.opened(self.r[0])
@@ -250,7 +266,17 @@ class Control:
         if r.random() < .02:
             for name in FUNCTIONS:
                 tried(self.own.request, CMD_FN_ALLOW,
-                      {A_FN_NAME: name.decode(), A_NODE: "*"})
+                      {A_FN_NAME: name.decode(), A_NODE: "*", A_USER: "*"})
+
+
+def tags_of(data):
+    """Those of the whole frames at the beginning of @data."""
+    tags = []
+    while len(data) >= 32:
+        head = HEADER.unpack(data[:28])
+        tags.append(head[6])
+        data = data[32 + head[4]:]
+    return tags
 
 
 def sent_in_pieces(r, sock, data):
@@ -314,53 +340,78 @@ class Frames:
 
     def __init__(self, seed):
         self.r = random.Random(seed)
-        self.device = Device()
+        self.device, self.link = Device(), Netlink()
+        self.heard = 0 # frames of jobs, from descriptors
+
+    def allowed(self):
+        """What Control has taken away is given back, mostly."""
+        if self.r.random() < .8:
+            tried(self.link.request, CMD_LIMITS_SET, {A_LIMIT_JOBS: 64})
+            tried(self.link.request, CMD_FN_ALLOW, {
+                A_FN_NAME: "virgo.run", A_NODE: "*", A_USER: "*"})
 
     def call(self, node, size, ms):
         tried(self.device.call, node, self.r.choice(FUNCTIONS).decode(),
               bytes(size), self.r.choice((0, 4, 65536)), ms)
 
-    def answers(self, sock):
+    def say(self, fd):
+        """Something of jobs by a descriptor, which waits for nobody."""
+        os.set_blocking(fd, False)
+        select.select([fd], [], [], .005)
+        tags = tags_of(tried(os.read, fd, 1 << 18) or b"")
+        self.heard += len(tags)
+        for _ in range(self.r.randrange(3)):
+            tried(os.write, fd, any_jobs(self.r, tags))
+
+    def ask(self, node):
+        """A job's descriptor, which has asked or not."""
+        fd = tried(self.device.program, node)
+        if fd is not None and self.r.random() < .9:
+            tried(os.write, fd, frame(START, order(env=bytes(
+                self.r.choice((0, 0, 5000)))), tag=1))
+        return fd
+
+    def far_end(self, sock):
         """True answers and lies to what the module asked."""
-        data = tried(sock.recv, 1 << 16) or b""
-        tags = []
-        while len(data) >= 32:
-            head = HEADER.unpack(data[:28])
-            tags.append(head[6])
-            data = data[32 + head[4]:]
-        return tags
+        for _ in range(self.r.randrange(6)):
+            tags = tags_of(tried(sock.recv, 1 << 16) or b"")
+            sent_in_pieces(self.r, sock, any_frames(self.r, tags))
+        if self.r.random() < .2:
+            tried(sock.sendmsg, [self.r.randbytes(self.r.randrange(40))],
+                  [(282, 1, struct.pack("B", self.r.randrange(256)))])
 
     def step(self):
         r = self.r
+        self.allowed()
         near, far = tls_pair()
         node = r.choice(("beta", "gamma"))
-        handle = tried(self.device.adopt, near, node)
+        handle = tried(self.device.adopt, near, node, r.choice((0, AGENT)))
         near.close()
-        both = r.random() < .2
-        other = tried(self.device.adopt, far, "alpha") if both else None
+        both = r.random() < .4
+        other = tried(self.device.adopt, far, "alpha", r.choice((0, AGENT))) \
+            if both else None
         far.settimeout(.05)
         callers = [threading.Thread(target=self.call, args=(
             node, r.choice((0, 10, 65536)), r.choice((1, 20, 200))))
             for _ in range(r.randrange(4))]
         for caller in callers:
             caller.start()
+        fds = [self.ask(node) for _ in range(r.randrange(4))] + [handle, other]
+        fds = [fd for fd in fds if fd is not None]
         if other is None:
-            for _ in range(r.randrange(6)):
-                sent_in_pieces(r, far, any_frames(r, self.answers(far)))
-            if r.random() < .2:
-                tried(far.sendmsg, [r.randbytes(r.randrange(40))],
-                      [(282, 1, struct.pack("B", r.randrange(256)))])
+            self.far_end(far)
             if r.random() < .3:
                 ended_somehow(r, far)
-        if handle is not None and r.random() < .5:
-            os.close(handle)
-            handle = None
+        for _ in range(r.randrange(8)):
+            if fds:
+                self.say(r.choice(fds))
+            if fds and r.random() < .2:
+                os.close(fds.pop(r.randrange(len(fds))))
         for caller in callers:
             caller.join()
         far.close()
-        for fd in (handle, other):
-            if fd is not None:
-                os.close(fd)
+        for fd in fds:
+            os.close(fd)
 
 
 class Namespaces:
@@ -421,6 +472,8 @@ def work(kind, seed, steps, at, end):
     while time.monotonic() < end:
         worker.step()
         steps[at] += 1
+        if kind is Frames:
+            steps[-1] = worker.heard
 
 
 def failed_in_thread(args):
@@ -480,7 +533,7 @@ def finish():
 
 def run(seconds, seed):
     # Shared with the workers.
-    memory = mmap.mmap(-1, 8 * len(WORKERS))
+    memory = mmap.mmap(-1, 8 * (len(WORKERS) + 1))
     steps = memoryview(memory).cast("Q")
     end = time.monotonic() + seconds
     pids = {start(at, seed, steps, end): at for at in range(len(WORKERS))}
@@ -503,7 +556,8 @@ def run(seconds, seed):
         else:
             time.sleep(.05)
     print("steps:", *(f"{kind.__name__} {count}"
-                      for kind, count in zip(WORKERS, steps)), flush=True)
+                      for kind, count in zip(WORKERS, steps)),
+          f"frames of jobs heard {steps[-1]}", flush=True)
     assert not failed, (f"seed {seed}", failed)
     assert all(steps), f"seed {seed}: a worker did nothing"
 

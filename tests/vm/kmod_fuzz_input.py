@@ -7,7 +7,8 @@ import struct
 from kmod_kit import *
 
 NODES = (b"", b"alpha", b"beta", b"gamma", b"*")
-FUNCTIONS = (b"checksum", b"virgo.cache.get", b"virgo.cache.set", b"none")
+FUNCTIONS = (b"checksum", b"virgo.cache.get", b"virgo.cache.set", b"virgo.run",
+             b"none")
 
 
 def any_name(r, known, size):
@@ -253,8 +254,60 @@ def any_payload(r, kind):
     return r.randbytes(r.choice((0, 1, 8, 8, 8, 200)))
 
 
+def any_job_payload(r, kind):
+    if kind == START:
+        return order(r.choice(("root", "ann", "ann", "", "*", "u" * 64)), "x",
+                     window=r.choice((0, 100, 65536, 2 << 20, any_number(r, 32))),
+                     env=bytes(r.choice((0, 0, 9, 5000, 130000, 140000))))
+    if kind == STARTED:
+        return struct.pack("<QI", 1, 2) + text("x")
+    if kind == DATA:
+        return bytes(r.choice((0, 0, 1, 90, 100, 5000, 40000, 131072, 131073)))
+    if kind == SIGNAL:
+        return struct.pack("<I", r.choice((1, 9, 15, 64, 64, 0, 65)))
+    if kind == WINCH:
+        return struct.pack("<HH", any_number(r, 16), any_number(r, 16))
+    if kind == EXIT:
+        return exit_of(r.randrange(256), r.randrange(9))
+    if kind == ERROR:
+        return any_payload(r, kind)
+    return b""
+
+
+ASKED = (START, START, START, DATA, CREDIT, CREDIT, SIGNAL, WINCH, CANCEL)
+ANSWERED = (STARTED, STARTED, DATA, DATA, DATA, CREDIT, EXIT, ERROR)
+
+
+def any_job(r, tags=()):
+    """A frame of a job: mostly as the side says it that asks, or, to those of
+    @tags, the side that serves."""
+    answer = bool(tags) and r.random() < .8
+    kind = r.choice(ANSWERED if answer else ASKED)
+    payload = any_job_payload(r, kind)
+    flags = r.choice((0, 0, 0, EOF)) if kind == DATA else 0
+    if answer:
+        flags |= REPLY | (0 if kind in (EXIT, ERROR) else MORE)
+    there = kind == DATA if answer else kind == CREDIT
+    stream = r.choice((1, 2)) if there else 0
+    credit = r.choice((1, 100, 65536, 1 << 20)) if kind in (
+        CREDIT, STARTED) else 0
+    if r.random() < .06:
+        flags, stream = r.randrange(8), r.randrange(5)
+        credit = any_number(r, 32)
+    if r.random() < .03:
+        payload = payload[:r.randrange(len(payload) + 1)] + bytes(r.randrange(3))
+    return frame(kind, payload, r.choice(tags) if answer else r.randrange(6),
+                 flags, stream=stream, credit=credit)
+
+
+def any_jobs(r, tags=()):
+    return b"".join(any_job(r, tags) for _ in range(r.choice((1, 2, 20))))
+
+
 def any_frames(r, tags=()):
     """One to twenty frames; answers to @tags among them."""
+    if r.random() < .4:
+        return any_jobs(r, tags)
     data = b""
     for _ in range(r.choice((1, 2, 20))):
         kind = r.choice(TYPES) if r.random() < .95 else r.randrange(1 << 16)

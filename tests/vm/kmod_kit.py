@@ -34,9 +34,18 @@ OFF, SHADOW, ON = 0, 1, 2
 
 CALL = struct.Struct("64s48sQQIIII")
 ADOPT = struct.Struct("iI64s")
+CLONE = struct.Struct("II64sII")
+IOC_CLONE = 0x4004BA03
 IOC_CALL = 0xC0000000 | CALL.size << 16 | 0xBA02
 HEADER = struct.Struct("<IBBHIIQI")
 IOC_ADOPT = 0x40000000 | ADOPT.size << 16 | 0xBA01
+AGENT = 1 # an adopter's flag
+
+# core/frame.h, core/messages.h, core/msg_job.h
+REPLY, MORE, EOF = 1, 2, 4
+ERROR, PING, PONG = 2, 4, 5
+START, STARTED, DATA, CREDIT, SIGNAL, WINCH, EXIT = range(64, 71)
+CANCEL = 76
 
 
 def check(result):
@@ -202,6 +211,11 @@ class Device:
     def table(self):
         return mmap.mmap(self.fd, VARS_BYTES, mmap.MAP_SHARED, mmap.PROT_READ)
 
+    def program(self, node, flags=0, wait_ms=0, size=80, more=b"", reserved=0):
+        """A descriptor for a program there."""
+        return self.ioctl(IOC_CLONE, CLONE.pack(size, flags, node.encode(),
+                                                wait_ms, reserved) + more)
+
     def adopt(self, sock, node, flags=0):
         return self.ioctl(IOC_ADOPT, ADOPT.pack(
             sock if isinstance(sock, int) else sock.fileno(), flags,
@@ -276,3 +290,20 @@ def receive_exactly(sock, size):
             raise EOFError
         data += more
     return data
+
+
+def text(value):
+    value = value if isinstance(value, bytes) else value.encode()
+    return struct.pack("<I", len(value)) + value
+
+
+def order(user="", node="", argv=(b"true",), window=65536, env=b""):
+    words = b"".join(text(text(word)) for word in argv)
+    return (text(node) + text(user) + struct.pack("<I", 0) + text(words) +
+            text(env) + text("") + text("") +
+            struct.pack("<HHHQQII", 24, 80, 0o22, 0, 0, 0, 0) + text(b"") +
+            struct.pack("<I", window))
+
+
+def exit_of(status=0, reason=0):
+    return struct.pack("<BiQQQ", reason, status, 1, 2, 3) + text("") + text("")

@@ -37,17 +37,66 @@ def cache(steps):
         steps[2] += 1
 
 
+def ask(steps):
+    """Jobs, each with a little output; some end by their descriptor's close."""
+    device = Device()
+    while True:
+        fd = device.program("beta")
+        os.write(fd, frame(START, order()))
+        while steps[3] % 7 < 6 and HEADER.unpack(
+                read_frame(fd))[3] not in (EXIT, ERROR):
+            pass
+        os.close(fd)
+        steps[3] += 1
+
+
+def serve(agent):
+    """Answers orders; that a job is cancelled it passes over."""
+    while True:
+        head = HEADER.unpack(read_frame(agent))
+        if head[3] != START:
+            continue
+        for kind, payload, flags in ((DATA, bytes(3000), REPLY | MORE),
+                                     (EXIT, exit_of(), REPLY)):
+            os.write(agent, frame(kind, payload, tag=head[6], flags=flags,
+                                  stream=int(kind == DATA)))
+
+
+def read_frame(fd):
+    """Its header; the payload is dropped."""
+    data = read_exactly(fd, 32)[:28]
+    read_exactly(fd, HEADER.unpack(data)[4])
+    return data
+
+
+def read_exactly(fd, size):
+    data = b""
+    while len(data) < size:
+        more = os.read(fd, size - len(data))
+        if not more:
+            raise EOFError
+        data += more
+    return data
+
+
+def adopt_both(device):
+    """A connection to beta, which is us under another name, and who serves there."""
+    near, far = tls_pair()
+    return device.adopt(near, "beta"), device.adopt(far, "alpha", AGENT)
+
+
 def work(pipe):
     """Says so when everything is under way, and never ends."""
     netlink, device = Netlink(), Device()
     table = device.table()
     netlink.start_cache(11311, size=8 << 20)
     netlink.request(CMD_FN_ALLOW, {A_FN_NAME: "checksum", A_NODE: "alpha"})
-    near, far = tls_pair()
-    device.adopt(near, "beta")
-    device.adopt(far, "alpha")
-    steps = [0, 0, 0]
-    for one in (variables, calls, cache):
+    netlink.request(CMD_FN_ALLOW, {A_FN_NAME: "virgo.run", A_NODE: "alpha",
+                                   A_USER: "root"})
+    _, agent = adopt_both(device)
+    threading.Thread(target=serve, args=(agent,), daemon=True).start()
+    steps = [0, 0, 0, 0]
+    for one in (variables, calls, cache, ask):
         threading.Thread(target=one, args=(steps,), daemon=True).start()
     wait_for("all of it works", lambda: all(steps))
     assert table[:4] == b"VVAR"
@@ -55,7 +104,21 @@ def work(pipe):
     threading.Event().wait()
 
 
-def start_worker():
+def keep_a_job(pipe):
+    """Nothing but the descriptor of a job, whose connection is gone."""
+    device = Device()
+    handles = adopt_both(device)
+    fd = device.program("beta")
+    os.write(fd, frame(START, order()))
+    for one in handles:
+        os.close(one)
+    device.close()
+    assert HEADER.unpack(read_frame(fd))[3] == EXIT
+    os.write(pipe, b"w")
+    threading.Event().wait()
+
+
+def start_worker(work):
     read, write = os.pipe()
     pid = os.fork()
     if not pid:
@@ -69,13 +132,18 @@ def start_worker():
     return pid
 
 
-for _ in range(int(sys.argv[1])):
-    subprocess.run(["modprobe", "-a", *MODULES], check=True)
-    pid = start_worker()
+def once(work, modules):
+    subprocess.run(["modprobe", "-a", *modules], check=True)
+    pid = start_worker(work)
     assert subprocess.run(["rmmod", "virgo"], stderr=subprocess.DEVNULL,
                           check=False).returncode, "unloaded while in use"
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    subprocess.run(["rmmod", *reversed(MODULES)], check=True)
+    subprocess.run(["rmmod", *reversed(modules)], check=True)
     assert not os.path.exists(DEVICE)
+
+
+once(keep_a_job, ["virgo"])
+for _ in range(int(sys.argv[1])):
+    once(work, MODULES)
 print(sys.argv[1], "times")

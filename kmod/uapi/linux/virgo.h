@@ -28,6 +28,7 @@
 #define VIRGO_FEATURE_VARS	(1 << 0)
 #define VIRGO_FEATURE_CALLS	(1 << 1)
 #define VIRGO_FEATURE_CACHE	(1 << 2)
+#define VIRGO_FEATURE_JOBS	(1 << 3)
 
 struct virgo_info {
 	__u32 abi;		/* 1 */
@@ -46,9 +47,14 @@ struct virgo_info {
  */
 struct virgo_adopt {
 	__s32 fd;
-	__u32 flags;		/* 0 */
+	__u32 flags;		/* VIRGO_ADOPT_AGENT */
 	char node[64];		/* who is at the other end; never changes */
 };
+
+/* The descriptor serves jobs that the node asks for: frames are read from it and
+ * answers written to it, with the tags that the frames have.
+ */
+#define VIRGO_ADOPT_AGENT	(1 << 0)
 
 #define VIRGO_IOC_ADOPT		_IOW(0xBA, 0x01, struct virgo_adopt)
 
@@ -70,6 +76,28 @@ struct virgo_call {
 
 #define VIRGO_CALL_BYTES_MAX	(64 << 10)	/* argument, and result */
 #define VIRGO_IOC_CALL		_IOWR(0xBA, 0x02, struct virgo_call)
+
+/*
+ * Gives a descriptor for a program to be run on a node. Frames (JOB_START first)
+ * are written to it, and read from it until the program's last, as a program and
+ * its virgod say them to each other. The names of user and node in JOB_START are
+ * set by the module. Closing it ends the program. A caller of an older or newer
+ * kernel says how long its struct is: what is beyond ours must be zero.
+ */
+struct virgo_clone {
+	__u32 size;		/* sizeof(struct virgo_clone) */
+	__u32 flags;		/* 0 */
+	char node[64];
+	__u32 wait_ms;		/* for a connection; 0: only if there is one */
+	__u32 reserved;		/* 0 */
+};
+
+#define VIRGO_CLONE_SIZE_1	80	/* of the first version */
+/* The number does not depend on the struct's length. */
+#define VIRGO_IOC_CLONE		_IOW(0xBA, 0x03, __u32)
+
+/* In place of a function's name in VIRGO_CMD_FN_ALLOW: who may ask for jobs. */
+#define VIRGO_FN_JOBS		"virgo.run"
 
 /* Generic netlink. */
 
