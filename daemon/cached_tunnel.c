@@ -29,7 +29,6 @@ struct tunnel {
 	bool read_end; /* the client writes no more */
 	u8 *out; /* answers that the client has not taken */
 	u32 out_len;
-	u32 active_s;
 };
 
 static struct node *node_of(const struct tunnel *t)
@@ -111,7 +110,6 @@ static void answers_came(struct tunnel *t, const u8 *data, u32 len)
 	size_t sent = 0;
 	u8 *more;
 
-	t->active_s = t->port->cached->m.now;
 	if (!t->out_len && !send_to_client(t, data, len, &sent)) {
 		tunnel_free(t);
 		return;
@@ -187,7 +185,6 @@ static void from_client(struct tunnel *t)
 			tunnel_free(t);
 		return;
 	}
-	t->active_s = c->m.now;
 	if (n == 0) {
 		/* Answers to what came before are still on their way. */
 		t->read_end = true;
@@ -235,7 +232,6 @@ static void tunnel_came(struct listener *l, int fd)
 	t->port = p;
 	t->watch.fd = fd;
 	t->watch.ready = tunnel_ready;
-	t->active_s = p->cached->m.now;
 	LIST_INSERT_HEAD(&p->tunnels, t, entry);
 	p->count++;
 	t->tag = peers_call(l->node->peers, p->node, TLS_KERNEL, MSG_CACHE_OPEN,
