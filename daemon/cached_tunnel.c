@@ -128,19 +128,18 @@ static void answers_came(struct tunnel *t, const u8 *data, u32 len)
 	watch_anew(t);
 }
 
-static void tell_client(struct tunnel *t, const char *node, const char *what)
+/* Why a client at @fd, which is to be closed, is not served. */
+static void tell_client(struct tunnel_port *p, int fd, const char *what)
 {
 	char line[512];
-	size_t sent;
-	int n = snprintf(line, sizeof(line), "SERVER_ERROR %s: %.300s\r\n",
-			 node, what);
+	int len = snprintf(line, sizeof(line), "SERVER_ERROR %s: %.300s\r\n",
+			   p->node, what);
+	ssize_t n = send(fd, line, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL);
 
-	send_to_client(t, (const u8 *)line, (size_t)n, &sent);
 	/* What is left unread at the end would make it a reset, which takes
 	 * away what the client has not read yet.
 	 */
-	n = (int)recv(t->watch.fd, t->port->cached->receive, RECEIVE_BYTES,
-		      MSG_DONTWAIT);
+	n = recv(fd, p->cached->receive, RECEIVE_BYTES, MSG_DONTWAIT);
 	(void)n;
 }
 
@@ -161,12 +160,12 @@ static void from_node(void *arg, const struct frame *f, const u8 *payload,
 	}
 	t->tag = 0;
 	if (!f) {
-		tell_client(t, t->port->node, why->what);
+		tell_client(t->port, t->watch.fd, why->what);
 	} else if (f->type == MSG_ERROR &&
 		   !msg_error_decode(&m, payload, f->length)) {
 		snprintf(what, sizeof(what), "%.*s", (int)m.what.len,
 			 (const char *)m.what.data);
-		tell_client(t, t->port->node, what);
+		tell_client(t->port, t->watch.fd, what);
 	}
 	if (t->out_len)
 		watch_anew(t);
@@ -211,21 +210,37 @@ static void tunnel_ready(struct watch *w, u32 events)
 		from_client(t);
 }
 
+static void refuse(struct tunnel_port *p, int fd, const char *what)
+{
+	tell_client(p, fd, what);
+	close(fd);
+}
+
+static bool is_full(const struct tunnel_port *p)
+{
+	const struct conf_cloud *conf = policy_conf(p->cached->node->policy);
+
+	return p->count >= conf->cache_connections ||
+	       p->count >= TUNNEL_SESSIONS_MAX;
+}
+
 static void tunnel_came(struct listener *l, int fd)
 {
 	struct tunnel_port *p = (struct tunnel_port *)l;
-	const struct conf_cloud *conf = policy_conf(l->node->policy);
 	struct msg_cache_open m = { .user = span_of("nobody"),
 				    .window_bytes = CACHE_WINDOW };
 	u8 buf[64];
 	struct wcursor w = wcursor_of(buf, sizeof(buf));
-	struct tunnel *t = NULL;
+	struct tunnel *t;
+	int ret = -ENOMEM;
 
-	if (p->count < conf->cache_connections &&
-	    p->count < TUNNEL_SESSIONS_MAX)
-		t = calloc(1, sizeof(*t));
+	if (is_full(p)) {
+		refuse(p, fd, "too many connections to its cache");
+		return;
+	}
+	t = calloc(1, sizeof(*t));
 	if (!t) {
-		close(fd);
+		refuse(p, fd, "out of memory");
 		return;
 	}
 	msg_cache_open_encode(&w, &m);
@@ -236,8 +251,12 @@ static void tunnel_came(struct listener *l, int fd)
 	p->count++;
 	t->tag = peers_call(l->node->peers, p->node, TLS_KERNEL, MSG_CACHE_OPEN,
 			    buf, wcursor_len(&w), from_node, t);
-	if (!t->tag || loop_watch(l->node->loop, &t->watch, 0))
+	if (t->tag)
+		ret = loop_watch(l->node->loop, &t->watch, 0);
+	if (ret) {
+		tell_client(p, fd, strerror(-ret));
 		tunnel_free(t);
+	}
 }
 
 static struct tunnel_port *port_find(struct cached *c, const char *node)

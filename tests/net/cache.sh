@@ -71,6 +71,13 @@ on alpha python3 "$here/cache_clients.py" refused 11222
 on beta bash -c 'rm /etc/virgo/virgo_cloud.conf'
 on beta virgo conf reload
 
+step "one client too many at the port to beta is told so"
+on alpha bash -c 'mkdir -p /etc/virgo; printf "[cache]\nconnections = 3\n" > /etc/virgo/virgo_cloud.conf'
+on alpha virgo conf reload
+on alpha python3 "$here/cache_clients.py" limited 11222
+on alpha bash -c 'rm /etc/virgo/virgo_cloud.conf'
+on alpha virgo conf reload
+
 step "10,000 idle connections cost less than 1 KiB each; slow ones are cut"
 on beta bash -c 'mkdir -p /etc/virgo; printf "[cache]\nstall = 2s\n" > /etc/virgo/virgo_cloud.conf'
 on beta virgo conf reload

@@ -58,6 +58,37 @@ def refused(port):
     assert got.startswith(b"SERVER_ERROR beta: ") and b"may not" in got, got
 
 
+def served(port):
+    """A connection that is answered; those of before may take a moment to go."""
+    end = time.monotonic() + 20
+    while True:
+        s = connect(port)
+        try:
+            s.sendall(b"get none\r\n")
+            if until(s, b"\r\n") == b"END\r\n":
+                return s
+        except ConnectionError:
+            pass
+        s.close()
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def limited(port):
+    """One more than three is told so, and the others go on."""
+    three = [served(port) for _ in range(3)]
+    fourth = connect(port)
+    got = b""
+    while more := fourth.recv(1000):
+        got += more
+    assert got == b"SERVER_ERROR beta: too many connections to its cache\r\n", got
+    three.pop().close()
+    three.append(served(port))
+    for s in three:
+        s.sendall(b"get none\r\n")
+        assert until(s, b"\r\n") == b"END\r\n"
+
+
 def resident(pid):
     with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as f:
         for line in f:
