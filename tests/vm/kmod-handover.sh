@@ -59,6 +59,29 @@ handed() {
 		 END { print n + 0 }')" = "$3" ]
 }
 
+# A module asks another node how it is, puts what it got into the cache there and
+# reads it back: what it got, and what it read, are these parameters.
+sample=/sys/module/virgo_pressure/parameters
+keeps() {
+	quietly on "$1" bash -c 'echo "$1" > "$2/keep"' - "$2" "$sample"
+	grep -Eqx '[0-9]+ [0-9]+ [01]' "$sample/answer" &&
+		cmp -s "$sample/answer" "$sample/kept"
+}
+
+# cached COMMAND: what kmemcache of beta answers to a client of it.
+cached() {
+	quietly on beta timeout 60 bash -c 'exec 4<> /dev/tcp/127.0.0.1/11311
+		printf "%s\r\nquit\r\n" "$1" >&4
+		tr -d "\r" <&4' - "$1"
+}
+
+# kmemcache CALL: of kmod_kit.py's Netlink, in beta.
+kmemcache() {
+	quietly on beta env PYTHONPATH="$VM_SRC" python3 -B -c "
+from kmod_kit import Netlink
+Netlink().$1"
+}
+
 step "without the module there is nothing to call"
 assert_fails 1 on alpha virgo call beta checksum x
 assert_match "$(cat "$NET_DIR/last.err")" 'not loaded'
@@ -111,6 +134,23 @@ step "with virgod stopped on both it still answers"
 kill -STOP "${PID[virgod-alpha]}" "${PID[virgod-beta]}"
 call alpha beta
 kill -CONT "${PID[virgod-alpha]}" "${PID[virgod-beta]}"
+
+step "so it does to a module that calls a function and uses the cache there"
+modprobe virgo_pressure
+kmemcache 'start_cache(11311, size=8 << 20)'
+conf beta $'[functions]\npressure = alpha\nvirgo.cache.get = alpha\nvirgo.cache.set = alpha'
+on beta virgo conf reload
+wait_for 30 keeps alpha beta
+assert_out DELETED cached "delete pressure"
+kill -STOP "${PID[virgod-alpha]}" "${PID[virgod-beta]}"
+keeps alpha beta ||
+	fail "answer '$(< "$sample/answer")', kept '$(< "$sample/kept")'"
+kill -CONT "${PID[virgod-alpha]}" "${PID[virgod-beta]}"
+answer=$(< "$sample/answer")
+assert_out "$(printf 'VALUE pressure 0 %s\n%s\nEND' "${#answer}" "$answer")" \
+	cached "get pressure"
+kmemcache 'stop_cache(11311)'
+rmmod virgo_pressure
 
 step "who is allowed no longer is refused"
 functions beta gamma
