@@ -9,9 +9,8 @@
  * The folder is locked with flock() by the process that made it; a folder that can
  * be locked belongs to a dead one, and is cleared of all but detached jobs.
  *
- * Without: a process belongs to a job if its session is the leader's or its
- * initial environment names the job. That catches what daemonises, not what sets
- * out to hide; with cgroups nothing hides.
+ * Without, jobgroup_plain.h says what belongs to a job. That catches what
+ * daemonises, not what sets out to hide; with cgroups nothing hides.
  */
 #include "jobgroup.h"
 
@@ -26,6 +25,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "jobgroup_plain.h"
 #include "raw.h"
 
 enum { SLOTS_KEPT = 256, OWN_NAME = 32, READ_MAX = 4096 };
@@ -429,6 +429,12 @@ void jobgroup_name(struct jobgroup *g, u64 job, const char *node)
 		 (unsigned long long)job);
 }
 
+void jobgroup_assign(struct jobgroup *g, u64 job, const char *node)
+{
+	jobgroup_name(g, job, node);
+	plain_named(g->leader, plain_now());
+}
+
 int jobgroup_take(struct jobgroup *g, u64 job, const char *node, bool detached,
 		  const struct jobgroup_limits *l, struct jobgroup_limits *rest,
 		  const char **what)
@@ -438,8 +444,10 @@ int jobgroup_take(struct jobgroup *g, u64 job, const char *node, bool detached,
 
 	*g = (struct jobgroup){ .dir_fd = -1, .events_fd = -1 };
 	jobgroup_name(g, job, node);
-	if (ret || own.dir_fd < 0)
+	if (ret)
 		return ret;
+	if (own.dir_fd < 0)
+		return plain_reserve();
 	g->kind = detached ? 'd' : 's';
 	if (!detached && (here.memory_bytes || here.cpu_ppm || here.pids))
 		g->kind = 'l';
@@ -471,6 +479,8 @@ pid_t jobgroup_fork(struct jobgroup *g)
 		args.cgroup = (u64)g->dir_fd;
 	}
 	g->leader = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	if (g->leader > 0 && g->dir_fd < 0)
+		plain_enter(g->leader, plain_now());
 	return g->leader;
 }
 
@@ -485,6 +495,8 @@ pid_t jobgroup_share(struct jobgroup *g, void *stack, size_t size,
 		args.cgroup = (u64)g->dir_fd;
 	}
 	g->leader = share_clone(&args, run, arg);
+	if (g->leader > 0 && g->dir_fd < 0)
+		plain_enter(g->leader, 0);
 	return g->leader;
 }
 
@@ -500,69 +512,14 @@ void jobgroup_path(const struct jobgroup *g, char *out, size_t size)
 	snprintf(out, size, "%s/%s", own.path, name);
 }
 
-/* --- without cgroups --- */
-
-static bool named_by_environment(const char *pid, const char *mark)
+static struct plain_found look(const struct jobgroup *g, int sig)
 {
-	char path[300];
-	char *line = NULL;
-	bool found = false;
-	size_t cap = 0;
-	FILE *f;
+	const struct plain_view v = { "/proc", getpid(), getsid(0) };
 
-	snprintf(path, sizeof(path), "/proc/%s/environ", pid);
-	f = fopen(path, "re");
-	if (!f)
-		return false;
-	while (!found && getdelim(&line, &cap, 0, f) > 0)
-		found = !strcmp(line, mark);
-	free(line);
-	fclose(f);
-	return found;
+	if (g->leader <= 0)
+		return (struct plain_found){ 0 };
+	return plain_look(&v, g->leader, g->mark, sig);
 }
-
-/* Session of @pid, 0 for a zombie or one that is gone. */
-static pid_t session_of(const char *pid)
-{
-	char path[300], buf[512];
-	char *end, state;
-	int session;
-
-	snprintf(path, sizeof(path), "/proc/%s/stat", pid);
-	read_at(AT_FDCWD, path, buf, sizeof(buf));
-	end = strrchr(buf, ')'); /* the name before may hold anything */
-	if (!end || sscanf(end + 1, " %c %*d %*d %d", &state, &session) != 2)
-		return 0;
-	return state == 'Z' || state == 'X' ? 0 : session;
-}
-
-/* Sends @sig (0: none) to each process of the job; gives how many there were. */
-static u32 walk(struct jobgroup *g, int sig)
-{
-	DIR *d = opendir("/proc");
-	struct dirent *e;
-	u32 count = 0;
-
-	while (d && (e = readdir(d))) {
-		pid_t pid = (pid_t)strtol(e->d_name, NULL, 10);
-		pid_t session;
-
-		if (pid <= 0 || pid == getpid())
-			continue;
-		session = session_of(e->d_name);
-		if (!session || (session != g->leader &&
-				 !named_by_environment(e->d_name, g->mark)))
-			continue;
-		count++;
-		if (sig)
-			kill(pid, sig);
-	}
-	if (d)
-		closedir(d);
-	return count;
-}
-
-/* --- either way --- */
 
 void jobgroup_kill(struct jobgroup *g)
 {
@@ -572,17 +529,20 @@ void jobgroup_kill(struct jobgroup *g)
 	g->killed = true;
 	if (g->dir_fd >= 0)
 		kill_cgroup(g->dir_fd);
-	else if (g->leader > 0)
-		walk(g, SIGKILL);
+	else
+		look(g, SIGKILL);
 }
 
 bool jobgroup_empty(struct jobgroup *g)
 {
+	struct plain_found left;
 	char buf[128];
 	ssize_t n;
 
-	if (g->dir_fd < 0)
-		return g->leader <= 0 || walk(g, 0) == 0;
+	if (g->dir_fd < 0) {
+		left = look(g, 0);
+		return !left.ours && !left.unsure;
+	}
 	n = pread(g->events_fd, buf, sizeof(buf) - 1, 0);
 	if (n < 0)
 		return true; /* the cgroup is gone */
@@ -596,7 +556,7 @@ u32 jobgroup_count(struct jobgroup *g)
 	u32 lines = 0;
 
 	if (g->dir_fd < 0)
-		return walk(g, 0);
+		return look(g, 0).ours;
 	read_at(g->dir_fd, "cgroup.procs", buf, sizeof(buf));
 	for (const char *p = buf; *p; p++)
 		lines += *p == '\n';
@@ -619,6 +579,7 @@ void jobgroup_give_back(struct jobgroup *g)
 {
 	char name[32];
 
+	plain_leave(g->leader);
 	if (g->dir_fd < 0)
 		return;
 	if (g->kind == 's' && !g->killed && own.kept_count < SLOTS_KEPT &&

@@ -49,8 +49,10 @@ bool jobgroup_cgroups(void);
 int jobgroup_take(struct jobgroup *g, u64 job, const char *node, bool detached,
 		  const struct jobgroup_limits *l, struct jobgroup_limits *rest,
 		  const char **what);
-/* Makes a group that was taken before its job was known that job's. */
+/* Makes @g->job and @g->mark, nothing else of @g. */
 void jobgroup_name(struct jobgroup *g, u64 job, const char *node);
+/* Makes a group that was taken and shared before its job was known that job's. */
+void jobgroup_assign(struct jobgroup *g, u64 job, const char *node);
 /* Forks into the group: as fork(). */
 pid_t jobgroup_fork(struct jobgroup *g);
 /* The same for a child that shares this process's memory, runs @run on @stack, and

@@ -208,7 +208,7 @@ int ready_launch(struct jobgroup *g, u64 job, const char *node,
 			(size_t)JOB_STREAMS + l->blob))
 		return -1; /* it is gone, and will be reaped */
 	*g = waiting[count - 1].group;
-	jobgroup_name(g, job, node);
+	jobgroup_assign(g, job, node);
 	*room = waiting[--count].room;
 	return waiting[count].fd;
 }

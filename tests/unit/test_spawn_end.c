@@ -96,6 +96,90 @@ Test(spawn_plain, leaves_nothing_behind_without_cgroups, .fini = close_spawner)
 	leaves_nothing();
 }
 
+/* Starts job @id, which says when it is up, and ends when its stdin does; gives the
+ * end to close.
+ */
+static int start_held(u64 id, const char *script)
+{
+	int in[2], out[2];
+	char up;
+
+	cr_assert_eq(pipe2(in, O_CLOEXEC) | pipe2(out, O_CLOEXEC | O_NONBLOCK),
+		     0);
+	start_on(id, &(struct spec){ .argv = SH(script) }, in[0], out[1],
+		 open("/dev/null", O_RDWR | O_CLOEXEC));
+	UNTIL(seen[id].pid && read(out[0], &up, 1) == 1);
+	close(out[0]);
+	return in[1];
+}
+
+static void end_held(u64 id, int hold)
+{
+	close(hold);
+	UNTIL(seen[id].over);
+	cr_assert_eq(WEXITSTATUS(seen[id].exit.status), 3);
+	cr_assert_eq(seen[id].exit.left, 0);
+}
+
+/* Starts a job with a process that has cleared its environment, left its session,
+ * and lost its parent: it keeps nothing of the job but that virgo-spawn inherits it.
+ */
+static int start_nameless(u64 id, const char *m)
+{
+	char script[256];
+
+	snprintf(script, sizeof(script),
+		 "(env -i setsid sh -c 'echo up; exec sleep %s' &); "
+		 "read end; exit 3", m);
+	return start_held(id, script);
+}
+
+Test(spawn_plain, ends_what_cleared_its_environment, .fini = close_spawner)
+{
+	const char *m = mark();
+
+	open_spawner(true);
+	end_held(1, start_nameless(1, m));
+	cr_assert_eq(alive(m), 0);
+}
+
+/* Whose it is cannot be told while the other runs, which must not suffer. */
+Test(spawn_plain, ends_the_nameless_with_the_last_job, .fini = close_spawner)
+{
+	const char *m = mark();
+	int hold;
+
+	open_spawner(true);
+	hold = start_held(1, "echo up; read end; exit 3");
+	end_held(2, start_nameless(2, m));
+	cr_assert(alive(m), "it may be the other's");
+	cr_assert(!seen[1].over);
+	end_held(1, hold);
+	cr_assert_eq(alive(m), 0);
+}
+
+/* Inside exec a process has no environment that would name its job: here is one that
+ * is there most of the time. It ends by itself, should it be missed.
+ */
+Test(spawn_plain, finds_processes_inside_exec, .fini = close_spawner)
+{
+	static const char again[] = "[ $1 -gt 0 ] && exec sh -c \"$0\" \"$0\" "
+				    "$(($1 - 1)) $2";
+	const char *m = mark();
+	char script[512];
+	u64 id;
+
+	open_spawner(true);
+	snprintf(script, sizeof(script),
+		 "setsid sh -c '%s' '%s' 3000 %s & echo up; read end; exit 3",
+		 again, again, m);
+	for (id = 1; id <= 40; id++) {
+		end_held(id, start_held(id, script));
+		cr_assert_eq(alive(m), 0, "job %llu left some",
+			     (unsigned long long)id);
+	}
+}
+
 Test(spawn_end, kills_jobs_when_virgod_ends_but_not_detached_ones)
 {
 	char dir[] = "/tmp/test-spawn-XXXXXX", path[80], buf[64] = "";
