@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What the parts of the job service share: jobs.c (requests and exchanges),
+ * job_names.c (who asks),
  * job_run.c and job_here.h (a job running here), job_relay.c (one passed on to another
  * node), job_kept.c (detached jobs and their records), job_follow.c (those who
  * follow these), blobs.c (programs sent along). Not for other parts of virgod, which
@@ -47,6 +48,7 @@ enum {
 
 struct job;
 struct kept;
+struct request;
 
 struct jobs {
 	struct node *node;
@@ -78,6 +80,7 @@ enum {
 	JOB_WINDOW_LEAST = 16 << 10,
 	JOB_BUDGET = 64 << 20, /* what all streams together may buffer */
 	JOB_COMMAND_MAX = 160, /* of a command line, for listings */
+	USER_BYTES = 256, /* of a user's name */
 };
 
 /* --- jobs.c --- */
@@ -123,12 +126,25 @@ void jobs_command(struct span argv, char *out, size_t size);
 u64 jobs_new_id(struct jobs *js);
 /* A job of a local caller, asked for at @asked_us (0: nobody's), ended on @node. */
 void jobs_served(struct jobs *js, const char *node, u64 asked_us);
+/* Does a request of a caller whose name is known. */
+void jobs_handle(const struct caller *who, u16 type, const u8 *payload,
+		 size_t len);
+
+/* --- job_names.c --- */
+
+/* The name of @uid, or NULL while it is not remembered. */
+const char *jobs_known_name(uid_t uid);
+/* Has the name looked up, then does @r. */
+void jobs_ask_name(const struct caller *who, uid_t uid,
+		   const struct request *r);
 /* virgo-spawn knows the name of @uid; "" when @error kept it from that, where
  * ENOENT says that there is none.
  */
 void jobs_name_known(struct jobs *js, u32 uid, const char *name, int error);
 /* virgo-spawn ended, and with it all questions for names. */
 void jobs_names_lost(struct jobs *js);
+/* Forgets them, when virgod ends. */
+void jobs_names_free(struct jobs *js);
 
 /* --- job_run.c, job_stream.c, job_events.c --- */
 

@@ -5,8 +5,7 @@
  * find their exchange by (connection, tag).
  *
  * A local caller is a uid, and other nodes want a name, which only the user data
- * base knows: a request whose uid has no remembered name waits in a naming until
- * virgo-spawn has looked it up. Requests for another node are passed on with that
+ * base knows (job_names.c). Requests for another node are passed on with that
  * name in them (job_relay.c). A request from another node is believed about the
  * name: its virgod vouches for it, and policy says what that is worth.
  */
@@ -28,27 +27,8 @@
 #include "where.h"
 
 enum {
-	NAMES = 64,
-	NAME_KEEP_US = 30000000,
 	IDS_AT_ONCE = 256, /* numbers reserved by one write of the file */
-	USER_BYTES = 256,
 };
-
-/* A request of a local caller whose name is being looked up. */
-struct naming {
-	struct exchange x;
-	struct naming *next;
-	uid_t uid;
-	u16 type;
-	size_t len;
-	u8 payload[];
-};
-
-static struct {
-	u32 uid;
-	u64 until_us;
-	char name[USER_BYTES];
-} names[NAMES]; /* by uid % NAMES */
 
 static struct jobs *jobs_of(struct node *n)
 {
@@ -374,7 +354,7 @@ static bool target_of(const struct caller *who, struct span node, char *target,
 	return strcmp(target, self) != 0;
 }
 
-static void handle(const struct caller *who, u16 type, const u8 *payload,
+void jobs_handle(const struct caller *who, u16 type, const u8 *payload,
 		   size_t len)
 {
 	char target[NODE_NAME_MAX + 1];
@@ -391,134 +371,6 @@ static void handle(const struct caller *who, u16 type, const u8 *payload,
 	}
 }
 
-/* --- the name of a local caller --- */
-
-static const char *known_name(uid_t uid)
-{
-	if (names[uid % NAMES].uid == uid && names[uid % NAMES].name[0] &&
-	    loop_clock_us() < names[uid % NAMES].until_us)
-		return names[uid % NAMES].name;
-	return NULL;
-}
-
-static void naming_gone(struct exchange *x)
-{
-	struct naming *n = (struct naming *)x;
-	struct naming **at = &x->jobs->namings;
-
-	while (*at != n)
-		at = &(*at)->next;
-	*at = n->next;
-	x->jobs->naming_count--;
-	x->jobs->naming_bytes -= n->len;
-	free(n);
-}
-
-/* Nothing can follow a request before its first answer, except its end. */
-static void naming_frame(struct exchange *x, const struct frame *f,
-			 const u8 *payload)
-{
-}
-
-static const struct exchange_ops naming_ops = { naming_frame, naming_gone };
-
-static void ask_name(const struct caller *who, uid_t uid,
-		     const struct request *r)
-{
-	size_t len = r->frame->length;
-	struct naming *n = NULL;
-
-	if (who->jobs->naming_count < NAMINGS_MAX &&
-	    who->jobs->naming_bytes + len <= NAMINGS_BYTES)
-		n = malloc(sizeof(*n) + len);
-	if (!n || exchange_open(&n->x, who, &naming_ops)) {
-		free(n);
-		caller_fail(who, -EBUSY, "run", "once more",
-			    "too much is under way");
-		return;
-	}
-	who->jobs->naming_count++;
-	who->jobs->naming_bytes += len;
-	n->uid = uid;
-	n->type = r->frame->type;
-	n->len = len;
-	memcpy(n->payload, r->payload, len);
-	n->next = who->jobs->namings;
-	who->jobs->namings = n;
-	if (spawner_who(who->jobs->spawner, uid)) {
-		const struct failure f = { .code = -EAGAIN, .object = "run",
-					   .what = "virgo-spawn is starting",
-					   .remedy = "once more" };
-
-		exchange_fail(&n->x, &f);
-		exchange_close(&n->x);
-		naming_gone(&n->x);
-	}
-}
-
-void jobs_names_lost(struct jobs *js)
-{
-	const struct failure f = { .code = -EAGAIN, .object = "run",
-				   .what = "virgo-spawn ended before it told "
-					   "your name",
-				   .remedy = "once more" };
-	struct naming *n;
-
-	while ((n = js->namings)) {
-		exchange_fail(&n->x, &f);
-		exchange_close(&n->x);
-		naming_gone(&n->x);
-	}
-}
-
-static void no_name(const struct caller *who, u32 uid, int error)
-{
-	if (error == ENOENT)
-		caller_fail(who, -ENOENT, "run", "create the account",
-			    "your user id %u has no name here", uid);
-	else
-		caller_fail(who, -EAGAIN, "run", "once more; see the logs of "
-			    "sssd, nscd or the directory server",
-			    "the user data base did not answer for your id %u",
-			    uid);
-}
-
-void jobs_name_known(struct jobs *js, u32 uid, const char *name, int error)
-{
-	struct naming **at = &js->namings, *n, *ready = NULL;
-
-	names[uid % NAMES].uid = uid;
-	names[uid % NAMES].until_us = loop_clock_us() + NAME_KEEP_US;
-	snprintf(names[uid % NAMES].name, USER_BYTES, "%s", name);
-	while ((n = *at)) {
-		if (n->uid != uid) {
-			at = &n->next;
-			continue;
-		}
-		*at = n->next;
-		n->next = ready;
-		ready = n;
-	}
-	while ((n = ready)) {
-		struct caller who = { .jobs = js, .conn = conn_get(n->x.conn),
-				      .tag = n->x.tag,
-				      .node = js->node->local.node,
-				      .user = names[uid % NAMES].name,
-				      .root = uid == 0 };
-
-		ready = n->next;
-		exchange_close(&n->x);
-		if (name[0])
-			handle(&who, n->type, n->payload, n->len);
-		else
-			no_name(&who, uid, error);
-		conn_put(who.conn);
-		js->naming_count--;
-		js->naming_bytes -= n->len;
-		free(n);
-	}
-}
-
 /* --- from service.h --- */
 
 static void on_request(struct request *r)
@@ -532,12 +384,12 @@ static void on_request(struct request *r)
 	struct rcursor c;
 
 	if (!r->peer) {
-		who.user = known_name(r->uid);
+		who.user = jobs_known_name(r->uid);
 		if (who.user)
-			handle(&who, r->frame->type, r->payload,
+			jobs_handle(&who, r->frame->type, r->payload,
 			       r->frame->length);
 		else
-			ask_name(&who, r->uid, r);
+			jobs_ask_name(&who, r->uid, r);
 		return;
 	}
 	/* Every request begins with the node and the user. */
@@ -549,7 +401,7 @@ static void on_request(struct request *r)
 		return;
 	}
 	who.user = user;
-	handle(&who, r->frame->type, r->payload, r->frame->length);
+	jobs_handle(&who, r->frame->type, r->payload, r->frame->length);
 }
 
 /* Frames of an exchange; one that is over meanwhile gets none. */
@@ -674,14 +526,9 @@ int jobs_new(struct jobs **out, struct node *n, struct failure *f)
 
 void jobs_free(struct jobs *js)
 {
-	struct naming *n;
-
 	if (!js)
 		return;
-	while ((n = js->namings)) {
-		exchange_close(&n->x);
-		naming_gone(&n->x);
-	}
+	jobs_names_free(js);
 	relay_free_all(js);
 	job_kill_all(js);
 	kept_free_all(js);
