@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The inside of the catalog, shared by its three files only: catalog_row.c (one
- * row, arrays of them), catalog.c (memory, disk, edits), catalog_sync.c
- * (replication). A row is its wire value and the decoded record whose views
- * point into it.
+ * The inside of the catalog, shared by its four files only: catalog_row.c (one
+ * row, arrays of them), catalog.c (memory, disk), catalog_edit.c (edits),
+ * catalog_sync.c (replication). A row is its wire value and the decoded record whose
+ * views point into it.
  */
 #ifndef VIRGO_DAEMON_CATALOG_ROW_H
 #define VIRGO_DAEMON_CATALOG_ROW_H
@@ -70,9 +70,30 @@ struct catalog_edit {
 	bool numbered; /* the rows have their change numbers already */
 };
 
+/* --- catalog.c --- */
+
+/* Where what only this node knows is stored. */
+extern const char catalog_private_table[];
+/* Says so in @f and gives -ENOMEM. */
+int catalog_no_memory(struct failure *f);
+int catalog_head_put(struct store *s, const struct catalog_head *h,
+		     struct failure *f);
+/* The index of @key, or -1. */
+ssize_t catalog_private_find(const struct private *p, size_t count,
+			     const char *key);
+/* Frees what @p holds. */
+void catalog_private_free(struct private *p);
+/* Adds a copy to an array that grows by one. */
+int catalog_private_add(struct private **array, size_t *count, const char *key,
+			struct span value);
+
+/* --- catalog_edit.c --- */
+
 struct catalog_edit *edit_new(struct catalog *c);
 /* Adds a row, which it takes over; @ret is what row_new() gave. */
 void edit_add(struct catalog_edit *e, int ret, struct row *r);
+
+/* --- catalog_row.c --- */
 
 /* Copies @value and decodes it unless deleted. -EBADMSG: it is not what a row of
  * this table and key must be (signatures are not looked at); -ENOMEM.
