@@ -4,13 +4,9 @@
  *
  * One connection to virgod carries all jobs, told apart by tag. The loop waits
  * with signals blocked everywhere else, so a signal is handled between frames and
- * a Ctrl-C never tears one. Output is written blocking: while our reader does not
- * read, we allow no more, and the remote program stops.
- *
- * With more than one node a line of output is written whole, with the node's name
- * in front; a part of a line waits for its end, at most LINE_MOST bytes.
+ * a Ctrl-C never tears one. What jobs write is runner_output.c's.
  */
-#include "runner.h"
+#include "runner_impl.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -23,41 +19,7 @@
 
 enum {
 	INPUT_BYTES = 64 << 10,
-	LINE_MOST = 64 << 10,
 	SUMMARY_MOST = 20, /* nodes named in the summary of failures */
-};
-
-struct line { /* the unfinished end of a stream */
-	char *data;
-	size_t len, size;
-};
-
-struct target {
-	const char *node;
-	u64 tag;
-	bool started, over;
-	bool input_closed; /* the program takes no more */
-	u64 input_credit;
-	u32 taken[JOB_STREAMS]; /* written here, not yet allowed again */
-	struct line line[JOB_STREAMS];
-	int program_fd; /* being sent; -1 */
-	u64 program_at;
-	int status;
-	char why[700]; /* for the summary */
-};
-
-struct runner {
-	struct client *client;
-	const struct runner_options *o;
-	struct target *targets;
-	int count, left;
-	int width; /* of the longest node name */
-	bool input_over;
-	bool window_due; /* it changed before the job had begun */
-	bool closed[JOB_STREAMS]; /* our own stdout or stderr is broken */
-	int signals; /* how many the user sent that mean "end" */
-	int left_by; /* the signal that ended us, not the job */
-	bool lost;
 };
 
 static volatile sig_atomic_t caught[NSIG];
@@ -79,7 +41,7 @@ int runner_fail(const struct failure *f)
 
 /* --- frames out --- */
 
-static void send_frame(struct runner *r, const struct target *t, u16 type,
+void runner_send_frame(struct runner *r, const struct target *t, u16 type,
 		       u32 stream, u8 flags, u32 credit, const void *data,
 		       size_t len)
 {
@@ -100,8 +62,8 @@ static void send_signal(struct runner *r, int sig)
 	msg_job_signal_encode(&c, &m);
 	for (i = 0; i < r->count; i++)
 		if (!r->targets[i].over)
-			send_frame(r, &r->targets[i], MSG_JOB_SIGNAL, 0, 0, 0,
-				   buf, wcursor_len(&c));
+			runner_send_frame(r, &r->targets[i], MSG_JOB_SIGNAL, 0,
+					  0, 0, buf, wcursor_len(&c));
 }
 
 static void send_window(struct runner *r)
@@ -112,8 +74,8 @@ static void send_window(struct runner *r)
 
 	terminal_size(&m.rows, &m.cols);
 	msg_job_winch_encode(&c, &m);
-	send_frame(r, &r->targets[0], MSG_JOB_WINCH, 0, 0, 0, buf,
-		   wcursor_len(&c));
+	runner_send_frame(r, &r->targets[0], MSG_JOB_WINCH, 0, 0, 0, buf,
+			  wcursor_len(&c));
 }
 
 /* --- signals --- */
@@ -121,7 +83,7 @@ static void send_window(struct runner *r)
 /* The first signal goes to the jobs. The second ends us, and with us the jobs;
  * so does the first for one who only watches.
  */
-static void handle_signals(struct runner *r)
+void runner_handle_signals(struct runner *r)
 {
 	size_t i;
 
@@ -172,161 +134,6 @@ static void catch_signals(const struct runner *r, sigset_t *waiting)
 	sigprocmask(SIG_BLOCK, &block, waiting);
 }
 
-/* --- output --- */
-
-/* Waits until @fd may take bytes, looking at signals meanwhile; false when we are
- * to leave.
- */
-static bool wait_writable(struct runner *r, int fd)
-{
-	struct pollfd p = { .fd = fd, .events = POLLOUT };
-	sigset_t none;
-
-	sigemptyset(&none);
-	while (ppoll(&p, 1, NULL, &none) < 0) {
-		if (errno != EINTR)
-			return true; /* write() will tell */
-		handle_signals(r);
-		if (r->left_by)
-			return false;
-	}
-	return true;
-}
-
-/* Our own reader has gone: programs learn it as they would from a pipe. */
-static void output_broken(struct runner *r, u32 stream)
-{
-	int i;
-
-	r->closed[stream] = true;
-	for (i = 0; i < r->count; i++)
-		if (!r->targets[i].over)
-			send_frame(r, &r->targets[i], MSG_JOB_DATA, stream,
-				   FRAME_EOF, 0, NULL, 0);
-}
-
-static void write_all(struct runner *r, u32 stream, const void *data, size_t len)
-{
-	int fd = stream == 1 ? STDOUT_FILENO : STDERR_FILENO;
-	const u8 *p = data;
-
-	while (len && !r->closed[stream] && !r->left_by) {
-		ssize_t n;
-
-		if (!wait_writable(r, fd))
-			return;
-		n = write(fd, p, len);
-		if (n > 0) {
-			p += n;
-			len -= (size_t)n;
-		} else if (n < 0 && errno != EINTR && errno != EAGAIN) {
-			output_broken(r, stream);
-		}
-	}
-}
-
-static void write_line(struct runner *r, struct target *t, u32 stream,
-		       const char *data, size_t len, bool end)
-{
-	char head[80];
-	int n = snprintf(head, sizeof(head), "%-*s ", r->width + 1, "");
-
-	memcpy(head, t->node, strlen(t->node));
-	head[strlen(t->node)] = ':';
-	write_all(r, stream, head, (size_t)n);
-	write_all(r, stream, data, len);
-	if (!end)
-		write_all(r, stream, "\n", 1);
-}
-
-static void flush_line(struct runner *r, struct target *t, u32 stream)
-{
-	struct line *l = &t->line[stream];
-
-	if (l->len)
-		write_line(r, t, stream, l->data, l->len, false);
-	l->len = 0;
-}
-
-static void keep_part(struct runner *r, struct target *t, u32 stream,
-		      const char *data, size_t len)
-{
-	struct line *l = &t->line[stream];
-	size_t need = l->len + len;
-
-	if (need > l->size) {
-		char *p = realloc(l->data, need + 256);
-
-		if (!p) {
-			flush_line(r, t, stream);
-			write_line(r, t, stream, data, len, false);
-			return;
-		}
-		l->data = p;
-		l->size = need + 256;
-	}
-	memcpy(l->data + l->len, data, len);
-	l->len = need;
-	if (l->len > LINE_MOST)
-		flush_line(r, t, stream);
-}
-
-static void write_lines(struct runner *r, struct target *t, u32 stream,
-			const char *data, size_t len)
-{
-	struct line *l = &t->line[stream];
-	const char *nl;
-
-	while ((nl = memchr(data, '\n', len))) {
-		size_t n = (size_t)(nl - data) + 1;
-
-		if (l->len) {
-			keep_part(r, t, stream, data, n);
-			if (l->len)
-				write_line(r, t, stream, l->data, l->len, true);
-			l->len = 0;
-		} else {
-			write_line(r, t, stream, data, n, true);
-		}
-		data += n;
-		len -= n;
-	}
-	if (len)
-		keep_part(r, t, stream, data, len);
-}
-
-static void take_output(struct runner *r, struct target *t, u32 stream,
-			const u8 *data, size_t len)
-{
-	if (r->count == 1)
-		write_all(r, stream, data, len);
-	else
-		write_lines(r, t, stream, (const char *)data, len);
-	t->taken[stream] += (u32)len;
-	if (t->taken[stream] < r->o->window / 4)
-		return;
-	send_frame(r, t, MSG_JOB_CREDIT, stream, 0, t->taken[stream], NULL, 0);
-	t->taken[stream] = 0;
-}
-
-/* The program has closed a stream and goes on: our reader sees its end too. With
- * more nodes the others may still write.
- */
-static void output_over(struct runner *r, u32 stream)
-{
-	int fd = stream == 1 ? STDOUT_FILENO : STDERR_FILENO;
-	int null;
-
-	if (r->count > 1 || r->closed[stream] || stream >= JOB_STREAMS ||
-	    fd == STDERR_FILENO)
-		return;
-	null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	if (null < 0)
-		return;
-	dup2(null, fd);
-	close(null);
-}
-
 /* --- the end of a job --- */
 
 static void close_program(struct target *t)
@@ -344,7 +151,7 @@ static void target_over(struct runner *r, struct target *t, int status)
 	t->status = status;
 	r->left--;
 	for (s = 1; s < JOB_STREAMS; s++)
-		flush_line(r, t, s);
+		runner_flush_line(r, t, s);
 	close_program(t);
 }
 
@@ -468,14 +275,15 @@ static void take_started(struct runner *r, struct target *t,
 	if (!r->o->detach) {
 		/* Without credit it takes none. */
 		if ((r->input_over || !r->o->input) && f->credit)
-			send_frame(r, t, MSG_JOB_DATA, 0, FRAME_EOF, 0, NULL, 0);
+			runner_send_frame(r, t, MSG_JOB_DATA, 0, FRAME_EOF, 0,
+					  NULL, 0);
 		return;
 	}
 	if (msg_job_started_decode(&m, data, f->length))
 		return;
 	n = snprintf(text, sizeof(text), "%s/%llu\n", t->node,
 		     (unsigned long long)m.job);
-	write_all(r, 1, text, (size_t)n);
+	runner_write(r, 1, text, (size_t)n);
 	target_over(r, t, 0);
 }
 
@@ -495,9 +303,9 @@ static void take_frame(struct runner *r, const struct frame *f, const u8 *data)
 		if (f->stream == 0)
 			t->input_closed = true;
 		else if (f->stream < JOB_STREAMS && f->length)
-			take_output(r, t, f->stream, data, f->length);
+			runner_take_output(r, t, f->stream, data, f->length);
 		if (f->stream && f->flags & FRAME_EOF)
-			output_over(r, f->stream);
+			runner_output_over(r, f->stream);
 		break;
 	case MSG_JOB_CREDIT:
 		t->input_credit += f->credit;
@@ -555,8 +363,8 @@ static void carry_input(struct runner *r, u64 allowed)
 
 		if (t->over || t->input_closed)
 			continue;
-		send_frame(r, t, MSG_JOB_DATA, 0, n > 0 ? 0 : FRAME_EOF, 0, buf,
-			   n > 0 ? (size_t)n : 0);
+		runner_send_frame(r, t, MSG_JOB_DATA, 0, n > 0 ? 0 : FRAME_EOF,
+				  0, buf, n > 0 ? (size_t)n : 0);
 		if (n > 0)
 			t->input_credit -= (u64)n;
 	}
@@ -584,7 +392,7 @@ static void follow(struct runner *r, const sigset_t *waiting)
 		if (!client_pending(r->client) &&
 		    ppoll(p, 2, NULL, waiting) < 0 && errno != EINTR)
 			break;
-		handle_signals(r);
+		runner_handle_signals(r);
 		if (p[1].revents)
 			carry_input(r, allowed);
 		if (!p[0].revents && !client_pending(r->client))
