@@ -54,7 +54,7 @@ static void add_process(const struct fake *p)
 	snprintf(name, sizeof(name), "%s/%d", proc, p->pid);
 	mkdir(name, 0755);
 	snprintf(name, sizeof(name), "%d/environ", p->pid);
-	put(name, p->environ, len);
+	put(name, len ? p->environ : "", len);
 	n = snprintf(stat, sizeof(stat),
 		     "%d (a) S 1 (b) %c %d %d %d 0 -1 4194304 1 2 3 4 5 6 7 8 "
 		     "20 0 %u 0 %llu 99 98 97 %d 0 0 0 0 0 0 0 0 0 0 0 17 1 0 0 "
