@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import traceback
 
 from kmod_kit import *
 
@@ -107,6 +108,9 @@ def work(pipe):
 def keep_a_job(pipe):
     """Nothing but the descriptor of a job, whose connection is gone."""
     device = Device()
+    # Else the refusal may come before the connection ends.
+    Netlink().request(CMD_FN_ALLOW, {A_FN_NAME: "virgo.run", A_NODE: "alpha",
+                                     A_USER: "root"})
     handles = adopt_both(device)
     fd = device.program("beta")
     os.write(fd, frame(START, order()))
@@ -124,6 +128,8 @@ def start_worker(work):
     if not pid:
         try:
             work(write)
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(1)
     os.close(write)
