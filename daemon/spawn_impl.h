@@ -95,6 +95,8 @@ void spawn_start(const struct spawn_message *m, const void *data, size_t len,
  * while that is not known. Gives the job's state, tells nobody.
  */
 bool spawn_start_known(struct job *j);
+/* Nothing more is wanted of the status pipe. */
+void spawn_start_over(struct job *j);
 void spawn_tell_started(struct job *j);
 /* Makes children that wait, when there is nothing else to do. */
 void spawn_fill_later(void);

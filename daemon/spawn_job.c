@@ -79,10 +79,7 @@ void spawn_forget(struct job *j)
 			*at = j->next_pid;
 	}
 	loop_disarm(spawn.loop, &j->recheck);
-	if (j->status.fd >= 0) {
-		loop_unwatch(spawn.loop, &j->status);
-		close(j->status.fd);
-	}
+	spawn_start_over(j);
 	spawn_drop_start(j);
 	spawn_drop_launch(j);
 	jobgroup_give_back(&j->group);

@@ -238,6 +238,8 @@ static void child_ended(pid_t pid, int status, const struct rusage *usage)
 	if (j->state == STARTING && spawn_start_known(j) && !j->failure.stage &&
 	    j->detached)
 		spawn_tell_started(j);
+	/* Its end must not be taken for a start any more. */
+	spawn_start_over(j);
 	j->state = ENDING;
 	j->wait_status = status;
 	j->usage = *usage;

@@ -56,6 +56,15 @@ static void start_late(struct timer *t)
 		watch_start(j);
 }
 
+void spawn_start_over(struct job *j)
+{
+	if (j->status.fd < 0)
+		return;
+	loop_unwatch(spawn.loop, &j->status);
+	close(j->status.fd);
+	j->status.fd = -1;
+}
+
 static void status_ready(struct watch *w, u32 events)
 {
 	struct job *j = (void *)((u8 *)w - offsetof(struct job, status));
@@ -64,9 +73,7 @@ static void status_ready(struct watch *w, u32 events)
 		return;
 	if (!j->failure.stage)
 		spawn_tell_started(j);
-	loop_unwatch(spawn.loop, w);
-	close(w->fd);
-	w->fd = -1;
+	spawn_start_over(j);
 }
 
 static void fail_start(struct job *j, u32 stage, int error, const char *text)

@@ -90,6 +90,21 @@ Test(spawn_end, leaves_nothing_behind)
 	leaves_nothing();
 }
 
+/* Its end may come before virgo-spawn has looked whether it began. */
+Test(spawn_end, is_told_however_soon_the_leader_ends)
+{
+	const struct spec s = { .argv = SH("sleep 1000 & exit 9") };
+	u64 id;
+
+	for (id = 1; id < 200; id++)
+		start_quiet(id, &s);
+	for (id = 1; id < 200; id++) {
+		UNTIL(seen[id].over);
+		cr_assert_eq(WEXITSTATUS(seen[id].exit.status), 9);
+		cr_assert_eq(seen[id].exit.left, 0);
+	}
+}
+
 Test(spawn_plain, leaves_nothing_behind_without_cgroups, .fini = close_spawner)
 {
 	open_spawner(true);
