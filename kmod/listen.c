@@ -8,7 +8,7 @@
 
 #include "instance.h"
 
-enum { BACKLOG = 128, ACCEPTS = 64 };
+enum { BACKLOG = 128, ACCEPTS = 64, AGAIN_MS = 100 };
 
 /* Connections that are being accepted inherit it: they are not listening. */
 static void on_connection(struct sock *sk)
@@ -18,7 +18,7 @@ static void on_connection(struct sock *sk)
 	read_lock_bh(&sk->sk_callback_lock);
 	l = sk->sk_user_data;
 	if (l && sk->sk_state == TCP_LISTEN)
-		queue_work(virgo_ctl, &l->accept);
+		queue_delayed_work(virgo_ctl, &l->accept, 0);
 	read_unlock_bh(&sk->sk_callback_lock);
 }
 
@@ -33,19 +33,25 @@ static void make_ordinary(struct listener *l, struct sock *sk)
 
 static void accept(struct work_struct *work)
 {
-	struct listener *l = container_of(work, struct listener, accept);
+	struct listener *l = container_of(to_delayed_work(work),
+					  struct listener, accept);
 	struct socket *sock;
-	int i;
+	int i, ret;
 
 	for (i = 0; i < ACCEPTS; i++) {
-		if (kernel_accept(l->sock, &sock, O_NONBLOCK) < 0)
+		ret = kernel_accept(l->sock, &sock, O_NONBLOCK);
+		/* Nothing else calls for those that wait already. */
+		if (ret == -ENOMEM || ret == -ENOBUFS)
+			queue_delayed_work(virgo_ctl, &l->accept,
+					   msecs_to_jiffies(AGAIN_MS));
+		if (ret < 0)
 			return;
 		make_ordinary(l, sock->sk);
 		tcp_sock_set_nodelay(sock->sk);
 		l->accepted(l, sock);
 		cond_resched();
 	}
-	queue_work(virgo_ctl, &l->accept);
+	queue_delayed_work(virgo_ctl, &l->accept, 0);
 }
 
 int listen_start(struct listener *l, struct net *net, u16 port)
@@ -58,7 +64,7 @@ int listen_start(struct listener *l, struct net *net, u16 port)
 	struct sock *sk;
 	int ret;
 
-	INIT_WORK(&l->accept, accept);
+	INIT_DELAYED_WORK(&l->accept, accept);
 	ret = sock_create_kern(net, AF_INET, SOCK_STREAM, IPPROTO_TCP,
 			       &l->sock);
 	if (ret)
@@ -91,6 +97,6 @@ void listen_stop(struct listener *l)
 	/* Callbacks also run where the socket is owned by a process. */
 	lock_sock(sk);
 	release_sock(sk);
-	cancel_work_sync(&l->accept);
+	cancel_delayed_work_sync(&l->accept);
 	sock_release(l->sock);
 }

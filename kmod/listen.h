@@ -14,7 +14,7 @@ struct listener {
 	/* Takes @sock, or releases it. In a work item, one at a time. */
 	void (*accepted)(struct listener *l, struct socket *sock);
 	struct socket *sock;
-	struct work_struct accept;
+	struct delayed_work accept;
 	void (*data_ready)(struct sock *sk); /* as it was before us */
 };
 
