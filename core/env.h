@@ -57,6 +57,15 @@ static inline u64 div_u64(u64 a, u32 b)
 
 #endif /* __KERNEL__ */
 
+/* Before the name of a large variable that is written before it is read: kernels
+ * that clear all of their stack (INIT_STACK_ALL_ZERO) do so at each call.
+ */
+#if __has_attribute(__uninitialized__)
+#define NOT_CLEARED __attribute__((__uninitialized__))
+#else
+#define NOT_CLEARED
+#endif
+
 /* Little-endian access to unaligned bytes, written out so that both sides and
  * every architecture give the same layout; compilers turn each into one move.
  */

@@ -6,6 +6,7 @@
  * it comes: keys of a get, a value to store, a value to send, an answer of stats.
  */
 #include "memcached_impl.h"
+#include "scan.h"
 
 struct shard shard_enter_hash(const struct run *x, u64 hash)
 {
@@ -145,27 +146,25 @@ static u32 add_value(struct run *x, const struct cache *c, u32 item, u32 at,
 	return left;
 }
 
-static void copy_value(struct run *x, const struct shard *s, u32 item, u32 len)
-{
-	cache_read(s->cache, item, 0, reply_text(x, len), len);
-}
-
-void reply_value(struct run *x, const struct shard *s, u32 item,
-		 const char *after, enum memcached_state next)
+void reply_value(struct run *x, const struct shard *s, u32 item, u8 *p, bool line,
+		 enum memcached_state next)
 {
 	struct memcached_conn *c = x->c;
 	u32 len = cache_at(s->cache, item)->value_len;
-	u32 left = 0;
+	u32 left;
 
 	if (len <= MEMCACHED_COPY_MAX) {
-		if (len)
-			copy_value(x, s, item, len);
-	} else {
-		hold_for_reply(x, s, item);
-		left = add_value(x, s->cache, item, 0, len);
+		cache_read(s->cache, item, 0, p, len);
+		p += len;
+		reply_to(x, line ? put_line_end(p) : p);
+		return;
 	}
+	reply_to(x, p);
+	hold_for_reply(x, s, item);
+	left = add_value(x, s->cache, item, 0, len);
 	if (!left) {
-		reply_string(x, after);
+		if (line)
+			reply_to(x, put_line_end(reply_at(x)));
 		return;
 	}
 	/* The reply's hold becomes the connection's. */
@@ -175,7 +174,7 @@ void reply_value(struct run *x, const struct shard *s, u32 item,
 	c->item = item;
 	c->hash = s->hash;
 	c->left = left;
-	c->tail[0] = *after != '\0';
+	c->tail[0] = line;
 }
 
 /* Goes on with a long value; false when the reply is full. */
@@ -317,20 +316,18 @@ static bool long_line(struct run *x)
 static bool text_line(struct run *x)
 {
 	const u8 *start = x->pos;
-	const u8 *newline = memchr(start, '\n', (size_t)(x->end - start));
-	const u8 *end = newline;
-	const u8 *nul;
+	const u8 *end = scan_line(start, x->end);
+	const u8 *newline = end;
 
-	if (!newline)
+	/* To memcached the line is a string: it ends at a NUL. */
+	if (newline < x->end && *newline != '\n')
+		newline = memchr(newline, '\n', (size_t)(x->end - newline));
+	if (!newline || newline == x->end)
 		return long_line(x);
-	if (end - start > 1 && end[-1] == '\r')
+	if (newline == end && end - start > 1 && end[-1] == '\r')
 		end--;
-	/* To memcached the line is a string. */
-	nul = memchr(start, '\0', (size_t)(end - start));
-	if (nul)
-		end = nul;
 	x->pos = newline + 1;
-	text_command(x, start, (u32)(end - start));
+	text_command(x, start, end);
 	return true;
 }
 

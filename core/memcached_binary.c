@@ -148,7 +148,8 @@ static void get_found(struct run *x, struct shard *s, const struct request *q,
 	if (key_len)
 		reply_bytes(x, q->key.text, key_len);
 	if (len)
-		reply_value(x, s, item, "", MEMCACHED_COMMAND);
+		reply_value(x, s, item, reply_at(x), false,
+			    MEMCACHED_COMMAND);
 }
 
 static void get(struct run *x, const struct request *q)

@@ -53,7 +53,7 @@ static u8 *delta_flags(struct run *x, u8 *p, const struct meta *f,
 static void delta_done(struct run *x, struct shard *s, const struct meta *f,
 		       struct counting *n, bool quiet)
 {
-	u8 digits[20], *p = meta_line_start(x);
+	u8 digits[20], *p = reply_at(x);
 	u32 len = number_print(n->d.value, digits);
 
 	n->it = cache_at(s->cache, n->d.item);
@@ -74,8 +74,7 @@ static void delta_done(struct run *x, struct shard *s, const struct meta *f,
 	if (quiet)
 		return;
 	if (f->value) {
-		*p++ = '\r';
-		*p++ = '\n';
+		p = put_line_end(p);
 		memcpy(p, digits, len);
 		p += len;
 	}
@@ -104,7 +103,7 @@ static bool delta_create(struct shard *s, const struct meta *f,
 static void delta_missed(struct run *x, struct shard *s, const struct meta *f,
 			 const char *code, bool increase)
 {
-	u8 *p = meta_line_start(x);
+	u8 *p = reply_at(x);
 
 	if (code[0] == 'N' && increase)
 		s->s->counts.incr_misses++;
@@ -147,7 +146,7 @@ static void delta_run(struct run *x, struct shard *s, const struct meta *f,
 void meta_delta(struct run *x, const struct token *t, u32 count)
 {
 	struct counting n = { .d = { .increase = true } };
-	struct meta f;
+	struct meta f NOT_CLEARED;
 	struct shard s;
 
 	meta_start(&f, t, count, 2);

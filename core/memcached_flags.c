@@ -155,16 +155,9 @@ bool meta_read_flags(struct run *x, struct meta *f, bool *noreply)
 	return good;
 }
 
-u8 *meta_line_start(struct run *x)
-{
-	return x->r->text + x->r->used;
-}
-
 void meta_line_end(struct run *x, u8 *p)
 {
-	*p++ = '\r';
-	*p++ = '\n';
-	reply_text(x, (u32)(p - meta_line_start(x)));
+	reply_to(x, put_line_end(p));
 }
 
 u8 *meta_put_flag(u8 *p, u8 flag)

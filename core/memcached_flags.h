@@ -48,8 +48,7 @@ bool meta_read_flags(struct run *x, struct meta *f, bool *noreply);
 /* The key was given in base64; false with f->error. */
 bool meta_decode_key(struct meta *f);
 
-/* A line being written at the end of the reply's text, where there is room. */
-u8 *meta_line_start(struct run *x);
+/* Ends a line written at reply_at(), where there is room. */
 void meta_line_end(struct run *x, u8 *p);
 
 /* Each writes at @p and gives where it ended. */

@@ -59,6 +59,24 @@ void shard_leave(const struct run *x, const struct shard *s);
 
 /* Reply, memcached.c. Room for RESERVE_BYTES was made sure of before. */
 u8 *reply_text(struct run *x, u32 len);
+/* Where the reply's text ends; what was written there up to @end becomes part. */
+static inline u8 *reply_at(struct run *x)
+{
+	return x->r->text + x->r->used;
+}
+
+static inline u8 *put_line_end(u8 *p)
+{
+	*p++ = '\r';
+	*p++ = '\n';
+	return p;
+}
+
+static inline void reply_to(struct run *x, const u8 *end)
+{
+	reply_text(x, (u32)(end - reply_at(x)));
+}
+
 void reply_bytes(struct run *x, const void *data, u32 len);
 void reply_string(struct run *x, const char *s);
 void reply_u64(struct run *x, u64 v);
@@ -68,11 +86,12 @@ void mc_say(struct run *x, const char *s);
 void mc_say_error(struct run *x, const char *s);
 /* As cache_find(); an item that too many hold already counts as not there. */
 u32 find_to_send(const struct shard *s, struct token key);
-/* The value of @item (its shard locked), and @after, by copy, by vectors, or with
- * the state SENDING and then the state @next.
+/* What was written at reply_at() up to @p, the value of @item (its shard locked),
+ * and, if @line, the end of a line: by copy, by vectors, or with the state SENDING
+ * and then the state @next.
  */
-void reply_value(struct run *x, const struct shard *s, u32 item,
-		 const char *after, enum memcached_state next);
+void reply_value(struct run *x, const struct shard *s, u32 item, u8 *p, bool line,
+		 enum memcached_state next);
 /* Throws away the next @len bytes. */
 void mc_swallow(struct run *x, u64 len);
 
@@ -126,8 +145,8 @@ struct delta {
 enum delta_result mc_store_delta(struct run *x, struct shard *s, struct delta *d);
 void mc_store_flush(struct run *x, s64 exptime);
 
-/* Each executes one command whose line is @t; pos is behind it. */
-void text_command(struct run *x, const u8 *line, u32 len);
+/* Each executes one command; pos is behind its line [@line, @end) or @t. */
+void text_command(struct run *x, const u8 *line, const u8 *end);
 bool meta_command(struct run *x, struct token *t, u32 count);
 void meta_stored(struct run *x, const struct shard *s, u32 item,
 		 enum store_result result);

@@ -73,7 +73,7 @@ static void get_hit(struct run *x, struct shard *s, const struct meta *f,
 		    struct fetch *g)
 {
 	struct cache_item *it = cache_at(s->cache, g->item);
-	u8 *p = meta_line_start(x);
+	u8 *p = reply_at(x);
 	u32 i;
 
 	if (f->value) {
@@ -91,7 +91,7 @@ static void get_hit(struct run *x, struct shard *s, const struct meta *f,
 			return;
 		}
 	}
-	meta_line_end(x, put_win(p, it, g));
+	p = put_line_end(put_win(p, it, g));
 	if (f->new_ttl) {
 		s->s->counts.touch_cmds++;
 		s->cache->classes[it->class].commands[CACHE_TOUCHES]++;
@@ -99,14 +99,16 @@ static void get_hit(struct run *x, struct shard *s, const struct meta *f,
 		s->s->counts.get_cmds++;
 	}
 	if (f->value)
-		reply_value(x, s, g->item, "\r\n", MEMCACHED_COMMAND);
+		reply_value(x, s, g->item, p, true, MEMCACHED_COMMAND);
+	else
+		reply_to(x, p);
 	if (f->own_bump && !f->no_update)
 		cache_bump(s->cache, g->item);
 }
 
 static void get_miss(struct run *x, struct shard *s, const struct meta *f)
 {
-	u8 *p = meta_line_start(x);
+	u8 *p = reply_at(x);
 
 	/* Only a T that met an item makes it a touch. */
 	s->s->counts.get_misses++;
@@ -122,7 +124,7 @@ static void get_miss(struct run *x, struct shard *s, const struct meta *f)
 static void meta_get(struct run *x, const struct token *t, u32 count)
 {
 	struct fetch g = { 0 };
-	struct meta f;
+	struct meta f NOT_CLEARED;
 	struct shard s;
 
 	meta_start(&f, t, count, 2);
@@ -246,7 +248,7 @@ static const char *set_begin(struct run *x, struct meta *f, u32 value_len)
 static void meta_set(struct run *x, const struct token *t, u32 count)
 {
 	const char *error;
-	struct meta f;
+	struct meta f NOT_CLEARED;
 	s32 len;
 
 	if (t[1].len > CACHE_KEY_MAX || count == 3) {
@@ -281,7 +283,7 @@ void meta_stored(struct run *x, const struct shard *s, u32 item,
 	struct memcached_conn *c = x->c;
 	struct cache_item *it = cache_at(s->cache, item);
 	const u8 *e = c->echo, *end = c->echo + c->echo_len;
-	u8 *p = meta_line_start(x);
+	u8 *p = reply_at(x);
 
 	if (result == STORED && c->noreply)
 		return;
@@ -338,9 +340,9 @@ static const char *delete_item(struct run *x, struct shard *s,
 
 static void meta_delete(struct run *x, const struct token *t, u32 count)
 {
-	u8 *start = meta_line_start(x), *p;
+	u8 *start = reply_at(x), *p;
 	const char *code;
-	struct meta f;
+	struct meta f NOT_CLEARED;
 	struct shard s;
 
 	meta_start(&f, t, count, 2);
@@ -375,7 +377,7 @@ static u8 *put_text(u8 *p, const char *s)
 
 static void describe_item(struct run *x, struct cache_item *it)
 {
-	u8 *p = put_text(meta_line_start(x), "ME ");
+	u8 *p = put_text(reply_at(x), "ME ");
 	u32 bytes = nominal_bytes(it->key_len, cache_client_flags(it),
 				  it->value_len);
 
@@ -405,7 +407,7 @@ static void describe_item(struct run *x, struct cache_item *it)
 
 static void meta_debug(struct run *x, const struct token *t, u32 count)
 {
-	struct meta f;
+	struct meta f NOT_CLEARED;
 	struct shard s;
 	u32 item;
 

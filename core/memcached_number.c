@@ -11,6 +11,9 @@ static bool is_space(u8 c)
 	return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
+/* Whatever digit comes next. */
+static const u64 MAY_GROW = ~0ULL / 10 - 1;
+
 struct number {
 	u64 value; /* without its sign */
 	bool negative;
@@ -30,7 +33,7 @@ static bool read_number(struct token t, struct number *n)
 	for (digits = p; p < end && *p >= '0' && *p <= '9'; p++) {
 		u32 digit = *p - '0';
 
-		if (n->value > (~0ULL - digit) / 10)
+		if (n->value > MAY_GROW && n->value > (~0ULL - digit) / 10)
 			return false;
 		n->value = n->value * 10 + digit;
 	}
@@ -75,21 +78,20 @@ bool number_s32(struct token t, s32 *out)
 
 u32 number_print(u64 v, u8 *out)
 {
-	u8 digits[20];
-	u32 n = 0, i;
+	u32 n = 1, at, low;
+	u64 power;
 
+	for (power = 10; n < 20 && v >= power; power *= 10)
+		n++;
+	at = n;
 	while (v > 0xffffffff) {
 		u64 tenth = div_u64(v, 10);
 
-		digits[n++] = (u8)('0' + (u32)(v - tenth * 10));
+		out[--at] = (u8)('0' + (u32)(v - tenth * 10));
 		v = tenth;
 	}
-	for (i = (u32)v; i; i /= 10)
-		digits[n++] = (u8)('0' + i % 10);
-	if (!n)
-		digits[n++] = '0';
-	for (i = 0; i < n; i++)
-		out[i] = digits[n - 1 - i];
+	for (low = (u32)v; at; low /= 10)
+		out[--at] = (u8)('0' + low % 10);
 	return n;
 }
 

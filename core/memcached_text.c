@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* The classic text commands. */
 #include "memcached_impl.h"
+#include "scan.h"
 
 static const char bad_format[] = "CLIENT_ERROR bad command line format";
 static const char bad_delete[] =
@@ -9,28 +10,34 @@ static const char memlimit_is_fixed[] =
 	"MEMLIMIT_ADJUST_FAILED out of bounds or unable to adjust";
 static const char bad_exptime[] = "CLIENT_ERROR invalid exptime argument";
 
-/* As memcached's tokenizer: at most TOKENS_MAX - 1, the rest is dropped; the
- * count includes the end, a token of no length.
+/* The word that begins at @p or after blanks; of no length at @end. In a line
+ * only a blank ends a word; what may be read goes on behind it, to x->end.
  */
-static u32 tokenize(const u8 *line, u32 len, struct token *t)
+static struct token next_token(const struct run *x, const u8 *p, const u8 *end)
 {
-	const u8 *p = line, *end = line + len;
+	const u8 *after;
+
+	while (p < end && *p == ' ')
+		p++;
+	after = scan_word(p, x->end);
+	if (after > end)
+		after = end;
+	return (struct token){ p, (u32)(after - p) };
+}
+
+/* As memcached's tokenizer: at most TOKENS_MAX - 1, the rest is dropped; the
+ * count includes the end, a token of no length. The first is there already.
+ */
+static u32 tokenize(const struct run *x, const u8 *end, struct token *t)
+{
 	u32 n = 0;
 
-	while (n < TOKENS_MAX - 1) {
-		const u8 *start;
-
-		while (p < end && *p == ' ')
-			p++;
-		if (p == end)
-			break;
-		start = p;
-		while (p < end && *p != ' ')
-			p++;
-		t[n].text = start;
-		t[n].len = (u32)(p - start);
+	while (t[n].len && n < TOKENS_MAX - 2) {
+		t[n + 1] = next_token(x, t[n].text + t[n].len, end);
 		n++;
 	}
+	if (t[n].len)
+		n++;
 	t[n].text = end;
 	t[n].len = 0;
 	return n + 1;
@@ -45,23 +52,21 @@ static void find_noreply(struct run *x, const struct token *t, u32 count)
 static void reply_hit(struct run *x, struct shard *s, u32 item)
 {
 	struct cache_item *it = cache_at(s->cache, item);
-	u8 line[8 + CACHE_KEY_MAX + 3 * 21 + 2];
-	u32 n = 6 + it->key_len;
+	u8 *p = reply_at(x);
 
-	memcpy(line, "VALUE ", 6);
-	memcpy(line + 6, cache_key(it), it->key_len);
-	line[n++] = ' ';
-	n += number_print(cache_client_flags(it), line + n);
-	line[n++] = ' ';
-	n += number_print(it->value_len, line + n);
+	memcpy(p, "VALUE ", 6);
+	p += 6;
+	memcpy(p, cache_key(it), it->key_len);
+	p += it->key_len;
+	*p++ = ' ';
+	p += number_print(cache_client_flags(it), p);
+	*p++ = ' ';
+	p += number_print(it->value_len, p);
 	if (x->c->command & COMMAND_CAS) {
-		line[n++] = ' ';
-		n += number_print(cache_unique(it), line + n);
+		*p++ = ' ';
+		p += number_print(cache_unique(it), p);
 	}
-	line[n++] = '\r';
-	line[n++] = '\n';
-	reply_bytes(x, line, n);
-	reply_value(x, s, item, "\r\n", MEMCACHED_KEYS);
+	reply_value(x, s, item, put_line_end(p), true, MEMCACHED_KEYS);
 }
 
 static void get_key(struct run *x, struct token key)
@@ -94,15 +99,15 @@ static void get_key(struct run *x, struct token key)
 
 bool text_keys(struct run *x)
 {
-	const u8 *p = x->pos, *start, *nul;
-	bool line_ends;
+	const u8 *p = x->pos, *start;
+	bool line_ends, nul;
 
 	while (p < x->end && *p == ' ')
 		p++;
 	start = p;
-	while (p < x->end && *p != ' ' && *p != '\n')
-		p++;
+	p = scan_word(start, x->end);
 	line_ends = p < x->end && *p == '\n';
+	nul = p < x->end && *p == '\0';
 	if (p == x->end || p - start > CACHE_KEY_MAX + line_ends) {
 		x->pos = start;
 		if (p - start <= CACHE_KEY_MAX + 1)
@@ -111,21 +116,18 @@ bool text_keys(struct run *x)
 		x->c->state = MEMCACHED_LINE;
 		return true;
 	}
-	nul = memchr(start, '\0', (size_t)(p - start));
-	if (nul == start) {
+	if (nul && p == start) {
 		/* To memcached the line ends here. */
 		reply_string(x, "END\r\n");
 		x->c->state = MEMCACHED_LINE;
 		return true;
 	}
-	x->pos = nul ? nul : p + line_ends;
-	if (nul)
-		p = nul;
-	else if (line_ends && p > start && p[-1] == '\r')
+	x->pos = p + line_ends;
+	if (line_ends && p > start && p[-1] == '\r')
 		p--;
 	if (p > start)
 		get_key(x, (struct token){ start, (u32)(p - start) });
-	if (!line_ends || nul)
+	if (!line_ends)
 		return true;
 	if (x->c->state == MEMCACHED_SENDING) {
 		/* The end comes after the value: read this end once more. */
@@ -138,37 +140,38 @@ bool text_keys(struct run *x)
 }
 
 /* The whole line is there: one key too long means no answer but an error. */
-static bool keys_fit(const u8 *p, const u8 *end)
+static bool keys_fit(const struct run *x, const u8 *p, const u8 *end)
 {
-	while (p < end) {
-		const u8 *start;
+	while (end - p > CACHE_KEY_MAX) {
+		struct token key = next_token(x, p, end);
 
-		while (p < end && *p == ' ')
-			p++;
-		start = p;
-		while (p < end && *p != ' ')
-			p++;
-		if (p - start > CACHE_KEY_MAX)
+		if (key.len > CACHE_KEY_MAX)
 			return false;
+		p = key.text + key.len;
 	}
 	return true;
 }
 
-static void get_command(struct run *x, const struct token *t, const u8 *end,
+/* @first is the word behind the command. */
+static void get_command(struct run *x, struct token first, const u8 *end,
 			u32 command)
 {
-	const u8 *keys = t[1].text;
+	const u8 *keys = first.text;
 	s32 exptime;
 
+	if (!first.len) {
+		mc_say(x, "ERROR");
+		return;
+	}
 	if (command & COMMAND_TOUCH) {
-		if (!number_s32(t[1], &exptime)) {
+		if (!number_s32(first, &exptime)) {
 			mc_say(x, bad_exptime);
 			return;
 		}
 		x->c->expires = mc_time_of_text(x->m, exptime);
-		keys += t[1].len;
+		keys += first.len;
 	}
-	if (!keys_fit(keys, end)) {
+	if (!keys_fit(x, keys, end)) {
 		mc_say(x, bad_format);
 		return;
 	}
@@ -471,31 +474,18 @@ static bool storing_command(struct run *x, const struct token *t, u32 count)
 	return false;
 }
 
-static bool getting_command(struct run *x, const struct token *t, u32 count,
-			    const u8 *end)
+/* Bits of COMMAND_GET and more, or 0. */
+static u32 getting_command(struct token name)
 {
-	static const struct {
-		struct token name;
-		u32 command;
-	} getting[] = {
-		{ NAME("get"), COMMAND_GET },
-		{ NAME("gets"), COMMAND_GET | COMMAND_CAS },
-		{ NAME("gat"), COMMAND_GET | COMMAND_TOUCH },
-		{ NAME("gats"), COMMAND_GET | COMMAND_TOUCH | COMMAND_CAS },
-		{ NAME("bget"), COMMAND_GET },
-	};
-	u32 i;
-
-	for (i = 0; i < ARRAY_SIZE(getting); i++) {
-		if (!token_equals(t[0], getting[i].name))
-			continue;
-		if (count < 3)
-			mc_say(x, "ERROR");
-		else
-			get_command(x, t, end, getting[i].command);
-		return true;
-	}
-	return false;
+	if (token_is(name, "get") || token_is(name, "bget"))
+		return COMMAND_GET;
+	if (token_is(name, "gets"))
+		return COMMAND_GET | COMMAND_CAS;
+	if (token_is(name, "gat"))
+		return COMMAND_GET | COMMAND_TOUCH;
+	if (token_is(name, "gats"))
+		return COMMAND_GET | COMMAND_TOUCH | COMMAND_CAS;
+	return 0;
 }
 
 static bool key_command(struct run *x, const struct token *t, u32 count)
@@ -514,22 +504,29 @@ static bool key_command(struct run *x, const struct token *t, u32 count)
 	return true;
 }
 
-void text_command(struct run *x, const u8 *line, u32 len)
+void text_command(struct run *x, const u8 *line, const u8 *end)
 {
-	struct token t[TOKENS_MAX];
-	u32 count = tokenize(line, len, t);
+	struct token t[TOKENS_MAX] NOT_CLEARED;
+	u32 getting, count;
 
-	if (count < 2 || t[0].len < 2) {
+	t[0] = next_token(x, line, end);
+	if (t[0].len < 2) {
 		mc_say(x, "ERROR");
 		return;
 	}
+	getting = getting_command(t[0]);
+	if (getting) {
+		get_command(x, next_token(x, t[0].text + t[0].len, end), end,
+			    getting);
+		return;
+	}
+	count = tokenize(x, end, t);
 	if (t[0].text[0] == 'm' && t[0].len == 2) {
 		if (!meta_command(x, t, count))
 			mc_say(x, "ERROR");
 		return;
 	}
-	if (getting_command(x, t, count, line + len) ||
-	    storing_command(x, t, count) || key_command(x, t, count))
+	if (storing_command(x, t, count) || key_command(x, t, count))
 		return;
 	if (token_is(t[0], "stats"))
 		stats_begin(x, t, count);

@@ -3,37 +3,15 @@
 #include "conn.h"
 
 #include <linux/mm.h>
-#include <linux/slab.h>
 #include <linux/tcp.h>
 #include <net/tcp_states.h>
 
+#include "conn_buffer.h"
+#include "core/env.h"
 #include "instance.h"
 #include "vars.h"
 
 enum { VECTORS = 16 };
-
-static struct kmem_cache *in_buffers; /* of CONN_IN_BYTES */
-
-/* Clean when made. That there is a constructor keeps the allocator, where it clears
- * what it gives (init_on_alloc, as Debian's kernels do), from doing so again at each
- * use: 16 KiB a request would be a third of a small one's cost.
- */
-static void in_buffer_made(void *buf)
-{
-	memset(buf, 0, CONN_IN_BYTES);
-}
-
-int conn_init(void)
-{
-	in_buffers = kmem_cache_create("virgo_conn_in", CONN_IN_BYTES, 0, 0,
-				       in_buffer_made);
-	return in_buffers ? 0 : -ENOMEM;
-}
-
-void conn_exit(void)
-{
-	kmem_cache_destroy(in_buffers);
-}
 
 static void wake_io(struct conn *c)
 {
@@ -51,7 +29,8 @@ static void on_data(struct sock *sk)
 	read_lock_bh(&sk->sk_callback_lock);
 	c = sk->sk_user_data;
 	if (c) {
-		c->data_ready(sk);
+		if (!c->ops->plain)
+			c->data_ready(sk);
 		wake_io(c);
 	}
 	read_unlock_bh(&sk->sk_callback_lock);
@@ -150,27 +129,11 @@ int conn_send(struct conn *c, struct conn_out *out, bool bounded)
 		ret = -ENOBUFS;
 	} else {
 		list_add_tail(&out->link, &c->out);
-		c->unsent += out->len;
+		WRITE_ONCE(c->unsent, c->unsent + out->len);
 		wake_io(c);
 	}
 	spin_unlock_bh(&c->lock);
 	return ret;
-}
-
-static u8 *in_buffer_get(size_t size)
-{
-	gfp_t gfp = GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN;
-
-	return size == CONN_IN_BYTES ? kmem_cache_alloc(in_buffers, gfp) :
-				       kvmalloc(size, gfp);
-}
-
-static void in_buffer_put(u8 *buf, size_t size)
-{
-	if (buf && size == CONN_IN_BYTES)
-		kmem_cache_free(in_buffers, buf);
-	else
-		kvfree(buf);
 }
 
 /* Room for a request of @need bytes, at least for what is there. */
@@ -183,12 +146,12 @@ static int grow(struct conn *c, size_t need)
 		return -EMSGSIZE;
 	if (size <= c->in_size)
 		return 0;
-	buf = in_buffer_get(size);
+	buf = conn_buffer_get(size);
 	if (!buf)
 		return -ENOMEM;
 	if (c->in_len)
 		memcpy(buf, c->in_buf, c->in_len);
-	in_buffer_put(c->in_buf, c->in_size);
+	conn_buffer_put(c->in_buf, c->in_size);
 	c->in_buf = buf;
 	c->in_size = size;
 	return 0;
@@ -197,7 +160,7 @@ static int grow(struct conn *c, size_t need)
 /* An idle connection holds no buffer. */
 static void drop_buffer(struct conn *c)
 {
-	in_buffer_put(c->in_buf, c->in_size);
+	conn_buffer_put(c->in_buf, c->in_size);
 	c->in_buf = NULL;
 	c->in_size = 0;
 	c->in_len = 0;
@@ -225,6 +188,25 @@ static int run_protocol(struct conn *c)
 	return grow(c, need);
 }
 
+/* TCP gives all that it has, but stops at an urgent byte: a receive that was not
+ * filled has emptied it, and what comes later wakes io. So does the end, which may
+ * have come before io began, though.
+ */
+static bool is_dry(struct sock *sk)
+{
+	return !(READ_ONCE(sk->sk_shutdown) & RCV_SHUTDOWN) &&
+	       !READ_ONCE(sk->sk_err) &&
+	       READ_ONCE(sk->sk_state) == TCP_ESTABLISHED &&
+	       !READ_ONCE(tcp_sk(sk)->urg_data);
+}
+
+static int nothing_there(struct conn *c)
+{
+	if (!c->in_len)
+		drop_buffer(c);
+	return 0;
+}
+
 /* 1 when something was received, 0 when there was nothing. On a TLS socket a
  * record that is no data (an alert, a new key) fails with EIO, because no room
  * for its type is given.
@@ -241,26 +223,27 @@ static int receive(struct conn *c)
 		ret = run_protocol(c);
 		return ret ? ret : 1;
 	}
+	if (c->dry)
+		return nothing_there(c);
 	ret = grow(c, c->in_len + 1);
 	if (ret)
 		return ret;
 	iov.iov_base = c->in_buf + c->in_len;
 	iov.iov_len = c->in_size - c->in_len;
 	ret = kernel_recvmsg(c->sock, &msg, &iov, 1, iov.iov_len, MSG_DONTWAIT);
-	if (ret == -EAGAIN || ret == -EINTR) {
-		if (!c->in_len)
-			drop_buffer(c);
-		return 0;
-	}
+	if (ret == -EAGAIN || ret == -EINTR)
+		return nothing_there(c);
 	if (ret <= 0)
 		return ret ? ret : -ECONNRESET;
+	c->dry = c->ops->plain && c->in_len + ret < c->in_size &&
+		 is_dry(c->sock->sk);
 	WRITE_ONCE(c->heard, jiffies);
 	c->in_len += ret;
 	ret = run_protocol(c);
 	return ret ? ret : 1;
 }
 
-static u32 unsent(struct conn *c)
+static u32 take_queued(struct conn *c)
 {
 	u32 ret;
 
@@ -269,6 +252,12 @@ static u32 unsent(struct conn *c)
 	ret = c->unsent;
 	spin_unlock_bh(&c->lock);
 	return ret;
+}
+
+/* Whoever queues something wakes io afterwards, so none may be seen without lock. */
+static u32 unsent(struct conn *c)
+{
+	return READ_ONCE(c->unsent) ? take_queued(c) : 0;
 }
 
 /* Takes @sent bytes off the front. */
@@ -280,7 +269,7 @@ static void advance(struct conn *c, u32 sent)
 
 	spin_lock_bh(&c->lock);
 	was_full = c->unsent > CONN_UNSENT_MAX;
-	c->unsent -= sent;
+	WRITE_ONCE(c->unsent, c->unsent - sent);
 	was_full &= c->unsent <= CONN_UNSENT_MAX;
 	spin_unlock_bh(&c->lock);
 	if (was_full)
@@ -303,7 +292,7 @@ static void advance(struct conn *c, u32 sent)
 static int send(struct conn *c)
 {
 	struct msghdr msg = { .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL };
-	struct kvec iov[VECTORS];
+	struct kvec iov[VECTORS] NOT_CLEARED;
 	struct conn_out *out;
 	size_t len = 0;
 	int count = 0;
@@ -390,6 +379,7 @@ static void io(struct work_struct *work)
 	int got = 1, sent = 1;
 	int pass;
 
+	c->dry = false;
 	for (pass = 0; pass < CONN_PASSES && (got > 0 || sent > 0); pass++) {
 		got = 0;
 		if (READ_ONCE(c->state) != CONN_OPEN)
@@ -504,7 +494,7 @@ static void release(struct work_struct *work)
 	cancel_work_sync(&c->io);
 	cancel_delayed_work_sync(&c->idle);
 	c->ops->closed(c);
-	unsent(c); /* all of them into sending */
+	take_queued(c);
 	free_outs(&c->sending);
 	drop_buffer(c);
 	let_go(c);

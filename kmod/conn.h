@@ -36,7 +36,6 @@ struct conn;
 struct instance;
 
 enum {
-	CONN_IN_BYTES = 16 << 10, /* receive buffer, unless a request needs more */
 	CONN_UNSENT_MAX = 1 << 20,
 	CONN_PASSES = 16,
 };
@@ -66,6 +65,7 @@ struct conn_ops {
 	/* Nothing was received for the idle time. In a work item. */
 	void (*idle)(struct conn *c);
 	size_t in_max; /* no request is longer */
+	bool plain; /* TCP's own sockets, which nobody else waits at */
 };
 
 enum conn_state { CONN_NEW, CONN_OPEN, CONN_CLOSING, CONN_DEAD };
@@ -89,6 +89,7 @@ struct conn {
 	/* io's own. */
 	u8 *in_buf;
 	size_t in_size, in_len;
+	bool dry; /* the socket has no more than was received */
 	bool again, finish; /* set by the protocol */
 	struct list_head sending;
 
@@ -112,10 +113,6 @@ struct conns {
 	bool ended; /* no more are taken */
 	wait_queue_head_t none;
 };
-
-/* The module's, before the first connection and after the last. -ENOMEM. */
-int conn_init(void);
-void conn_exit(void);
 
 void conns_init(struct conns *cs);
 /* Closes all and waits until all are dead. May sleep. */

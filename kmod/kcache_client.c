@@ -5,6 +5,7 @@
 #include <linux/slab.h>
 
 #include "conn.h"
+#include "conn_buffer.h"
 #include "instance.h"
 
 enum { REPLIES_KEPT = 8 }; /* they are large */
@@ -130,6 +131,7 @@ static const struct conn_ops client_ops = {
 	.free = free_client,
 	.idle = idle,
 	.in_max = CONN_IN_BYTES,
+	.plain = true,
 };
 
 void kcache_accepted(struct listener *l, struct socket *sock)

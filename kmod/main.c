@@ -6,7 +6,7 @@
 #include <linux/module.h>
 #include <linux/workqueue.h>
 
-#include "conn.h"
+#include "conn_buffer.h"
 #include "control.h"
 #include "device.h"
 #include "instance.h"
@@ -37,7 +37,7 @@ static int __init virgo_init(void)
 					 FUNCTIONS_AT_ONCE);
 	if (!virgo_ctl || !virgo_io || !virgo_fn_queue)
 		goto destroy;
-	ret = conn_init();
+	ret = conn_buffers_init();
 	if (ret)
 		goto destroy;
 	ret = instances_init();
@@ -61,7 +61,7 @@ exit_control:
 exit_instances:
 	instances_exit();
 exit_conn:
-	conn_exit();
+	conn_buffers_exit();
 destroy:
 	destroy_queues();
 	return ret;
@@ -74,7 +74,7 @@ static void __exit virgo_exit(void)
 	control_exit();
 	instances_exit();
 	destroy_queues();
-	conn_exit();
+	conn_buffers_exit();
 	/* Whoever else could refer to one would hold the module. */
 	WARN_ON(instances_living());
 	/* Socket callbacks may be in their last instructions. */
