@@ -77,22 +77,6 @@ u64 cache_next_unique(struct cache *c)
 	return ++c->unique;
 }
 
-/* As memcached 1.6: a flush takes what was last used up to its second, and what
- * got its number before it.
- */
-static bool is_flushed(const struct cache *c, const struct cache_item *it)
-{
-	if (!c->flush_at || c->flush_at > c->now)
-		return false;
-	return it->touched <= c->flush_at ||
-	       (c->flush_unique && cache_unique(it) < c->flush_unique);
-}
-
-bool item_is_gone(const struct cache *c, const struct cache_item *it)
-{
-	return (it->expires && it->expires <= c->now) || is_flushed(c, it);
-}
-
 void cache_flush(struct cache *c, u32 at)
 {
 	c->flush_at = at - 1;
@@ -165,7 +149,7 @@ u32 cache_find(struct cache *c, const void *key, u32 len, u64 hash)
 
 	if (!handle || !item_is_gone(c, cache_at(c, handle)))
 		return handle;
-	if (is_flushed(c, cache_at(c, handle)))
+	if (item_is_flushed(c, cache_at(c, handle)))
 		c->stats.flushed++;
 	else
 		c->stats.expired++;

@@ -17,6 +17,7 @@
 #define VIRGO_CORE_CACHE_H
 
 #include "env.h"
+#include "siphash.h"
 
 enum {
 	CACHE_PAGE_BYTES = 64 << 10,
@@ -231,7 +232,10 @@ static inline u64 cache_unique(const struct cache_item *it)
 void cache_set_unique(struct cache_item *it, u64 unique);
 u64 cache_next_unique(struct cache *c);
 
-u64 cache_hash(const struct cache *c, const void *key, u32 len);
+static inline u64 cache_hash(const struct cache *c, const void *key, u32 len)
+{
+	return sip_hash(c->k0, c->k1, key, len);
+}
 
 /* The item of @key, or 0. One that has expired or was flushed is removed. Says
  * nothing about use: see cache_bump().
@@ -265,6 +269,12 @@ void cache_release(struct cache *c, u32 handle);
 static inline bool cache_held(const struct cache_item *it)
 {
 	return it->holds != 0;
+}
+
+/* All of the value of an item without CACHE_PARTS. */
+static inline u8 *cache_whole_value(struct cache_item *it)
+{
+	return it->data + (it->bits & CACHE_FLAGS ? 4 : 0) + it->key_len;
 }
 
 /* The bytes of the value from @at on that lie together: their address, and how

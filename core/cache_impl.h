@@ -4,6 +4,7 @@
 #define VIRGO_CORE_CACHE_IMPL_H
 
 #include "cache.h"
+#include "scan.h"
 
 enum {
 	/* A longer item has its first slot of this size and goes on in parts. */
@@ -71,10 +72,55 @@ static inline u32 item_front(const struct cache_item *it)
 	       (it->bits & CACHE_PARTS ? 4 : 0) + it->key_len;
 }
 
+static inline u32 index_bucket(const struct cache *c, u64 hash)
+{
+	u32 b = (u32)hash & (c->split_mask << 1 | 1);
+
+	return b < c->buckets ? b : b & c->split_mask;
+}
+
+static inline u32 *index_head(const struct cache *c, u32 bucket)
+{
+	return &c->segments[bucket / CACHE_SEGMENT_HEADS]
+			   [bucket % CACHE_SEGMENT_HEADS];
+}
+
+static inline u32 index_find(struct cache *c, const void *key, u32 len, u64 hash)
+{
+	u32 handle = *index_head(c, index_bucket(c, hash));
+
+	while (handle) {
+		struct cache_item *it = cache_at(c, handle);
+
+		c->stats.probes++;
+		if (it->key_len == len && bytes_equal(cache_key(it), key, len))
+			return handle;
+		handle = it->chain;
+	}
+	return 0;
+}
+
+/* As memcached 1.6: a flush takes what was last used up to its second, and what
+ * got its number before it.
+ */
+static inline bool item_is_flushed(const struct cache *c,
+				   const struct cache_item *it)
+{
+	if (!c->flush_at || c->flush_at > c->now)
+		return false;
+	return it->touched <= c->flush_at ||
+	       (c->flush_unique && cache_unique(it) < c->flush_unique);
+}
+
+/* It has expired or was flushed. */
+static inline bool item_is_gone(const struct cache *c, const struct cache_item *it)
+{
+	return (it->expires && it->expires <= c->now) || item_is_flushed(c, it);
+}
+
 /* cache_index.c */
 int index_init(struct cache *c);
 void index_end(struct cache *c);
-u32 index_find(struct cache *c, const void *key, u32 len, u64 hash);
 void index_add(struct cache *c, u32 handle, u64 hash);
 /* Both: @handle is in the index. */
 void index_remove(struct cache *c, u32 handle, u64 hash);
@@ -113,8 +159,6 @@ bool lru_age(const struct cache *c, u32 k, u32 *age);
 u32 lru_donor(const struct cache *c, u32 k, bool must);
 
 /* cache.c */
-/* True when it has expired or was flushed. */
-bool item_is_gone(const struct cache *c, const struct cache_item *it);
 /* Frees the slots of an item that is neither linked nor held. */
 void item_free(struct cache *c, u32 handle);
 void item_drop(struct cache *c, u32 handle);

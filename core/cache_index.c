@@ -10,29 +10,10 @@
  * and keys costs less than 4 bytes in each of 10^7 items.
  */
 #include "cache_impl.h"
-#include "siphash.h"
-
-u64 cache_hash(const struct cache *c, const void *key, u32 len)
-{
-	return sip_hash(c->k0, c->k1, key, len);
-}
 
 u64 item_hash(const struct cache *c, struct cache_item *it)
 {
 	return cache_hash(c, cache_key(it), it->key_len);
-}
-
-static inline u32 bucket_of(const struct cache *c, u64 hash)
-{
-	u32 b = (u32)hash & (c->split_mask << 1 | 1);
-
-	return b < c->buckets ? b : b & c->split_mask;
-}
-
-static inline u32 *head_of(const struct cache *c, u32 bucket)
-{
-	return &c->segments[bucket / CACHE_SEGMENT_HEADS]
-			   [bucket % CACHE_SEGMENT_HEADS];
 }
 
 int index_init(struct cache *c)
@@ -56,21 +37,6 @@ void index_end(struct cache *c)
 	c->segments_count = 0;
 }
 
-u32 index_find(struct cache *c, const void *key, u32 len, u64 hash)
-{
-	u32 handle = *head_of(c, bucket_of(c, hash));
-
-	while (handle) {
-		struct cache_item *it = cache_at(c, handle);
-
-		c->stats.probes++;
-		if (it->key_len == len && !memcmp(cache_key(it), key, len))
-			return handle;
-		handle = it->chain;
-	}
-	return 0;
-}
-
 /* Bucket @buckets comes to be. */
 static void split(struct cache *c)
 {
@@ -88,8 +54,8 @@ static void split(struct cache *c)
 		memset(c->segments[segment], 0, CACHE_PAGE_BYTES);
 		c->segments_count++;
 	}
-	from = head_of(c, made - half);
-	to = head_of(c, made);
+	from = index_head(c, made - half);
+	to = index_head(c, made);
 	*to = 0;
 	c->buckets++;
 	if (c->buckets == 2 * half)
@@ -117,14 +83,14 @@ void index_add(struct cache *c, u32 handle, u64 hash)
 
 	if (c->count >= c->buckets)
 		split(c);
-	head = head_of(c, bucket_of(c, hash));
+	head = index_head(c, index_bucket(c, hash));
 	it->chain = *head;
 	*head = handle;
 }
 
 static u32 *link_to(struct cache *c, u32 handle, u64 hash)
 {
-	u32 *link = head_of(c, bucket_of(c, hash));
+	u32 *link = index_head(c, index_bucket(c, hash));
 
 	while (*link != handle)
 		link = &cache_at(c, *link)->chain;

@@ -8,32 +8,6 @@
 #include "memcached_impl.h"
 #include "scan.h"
 
-struct shard shard_enter_hash(const struct run *x, u64 hash)
-{
-	struct memcached *m = x->m;
-	u32 number = (u32)(hash >> 56) & (m->shard_count - 1);
-
-	if (m->lock)
-		m->lock(m->arg, number);
-	return (struct shard){ .s = &m->shards[number],
-			       .cache = &m->shards[number].cache,
-			       .hash = hash,
-			       .number = number };
-}
-
-struct shard shard_enter(const struct run *x, const void *key, u32 len)
-{
-	/* All shards have the seed of the first. */
-	return shard_enter_hash(x, cache_hash(&x->m->shards[0].cache, key,
-					      len));
-}
-
-void shard_leave(const struct run *x, const struct shard *s)
-{
-	if (x->m->unlock)
-		x->m->unlock(x->m->arg, s->number);
-}
-
 void memcached_set_time(struct memcached *m, u32 now)
 {
 	u32 i;
@@ -46,34 +20,6 @@ void memcached_set_time(struct memcached *m, u32 now)
 		if (m->unlock)
 			m->unlock(m->arg, i);
 	}
-}
-
-u8 *reply_text(struct run *x, u32 len)
-{
-	struct memcached_reply *r = x->r;
-	u8 *at = r->text + r->used;
-	struct memcached_vec *last = r->count ? &r->vec[r->count - 1] : NULL;
-
-	if (last && (const u8 *)last->base + last->len == at) {
-		last->len += len;
-	} else {
-		r->vec[r->count].base = at;
-		r->vec[r->count].len = len;
-		r->count++;
-	}
-	r->used += len;
-	r->bytes += len;
-	return at;
-}
-
-void reply_bytes(struct run *x, const void *data, u32 len)
-{
-	memcpy(reply_text(x, len), data, len);
-}
-
-void reply_string(struct run *x, const char *s)
-{
-	reply_bytes(x, s, (u32)strlen(s));
 }
 
 void reply_u64(struct run *x, u64 v)
@@ -103,15 +49,6 @@ static bool has_room(const struct memcached_reply *r, u32 bytes, u32 vecs)
 	return r->used + bytes + RESERVE_BYTES <= MEMCACHED_TEXT_BYTES &&
 	       r->count + vecs + RESERVE_VECS <= MEMCACHED_VECS &&
 	       r->bytes < MEMCACHED_PASS_BYTES;
-}
-
-u32 find_to_send(const struct shard *s, struct token key)
-{
-	u32 item = cache_find(s->cache, key.text, key.len, s->hash);
-
-	if (item && cache_at(s->cache, item)->holds == CACHE_HOLDS_MAX)
-		return 0;
-	return item;
 }
 
 /* Every hold comes with a vector, so there is room for it. */
@@ -149,12 +86,13 @@ static u32 add_value(struct run *x, const struct cache *c, u32 item, u32 at,
 void reply_value(struct run *x, const struct shard *s, u32 item, u8 *p, bool line,
 		 enum memcached_state next)
 {
+	struct cache_item *it = cache_at(s->cache, item);
 	struct memcached_conn *c = x->c;
-	u32 len = cache_at(s->cache, item)->value_len;
+	u32 len = it->value_len;
 	u32 left;
 
-	if (len <= MEMCACHED_COPY_MAX) {
-		cache_read(s->cache, item, 0, p, len);
+	if (len <= MEMCACHED_COPY_MAX && !(it->bits & CACHE_PARTS)) {
+		memcpy(p, cache_whole_value(it), len);
 		p += len;
 		reply_to(x, line ? put_line_end(p) : p);
 		return;
@@ -313,21 +251,80 @@ static bool long_line(struct run *x)
 	return true;
 }
 
+static void add_word(struct line *l, const u8 *from, const u8 *to)
+{
+	if (from >= to || l->count == TOKENS_MAX - 1)
+		return;
+	l->t[l->count].text = from;
+	l->t[l->count].len = (u32)(to - from);
+	l->count++;
+}
+
+/* The line ends at the newline or the NUL @at: to memcached it is a string. */
+static bool end_line(const struct run *x, struct line *l, const u8 *from, const u8 *at)
+{
+	const u8 *newline = at;
+
+	l->end = at;
+	if (*at == '\0')
+		newline = memchr(at, '\n', (size_t)(x->end - at));
+	else if (at - x->pos > 1 && at[-1] == '\r')
+		l->end--;
+	if (!newline)
+		return false;
+	add_word(l, from, l->end);
+	l->t[l->count].text = l->end;
+	l->t[l->count].len = 0;
+	l->count++;
+	l->next = newline + 1;
+	return true;
+}
+
+/* Eight bytes from @p on; what lies behind the buffer is neither blank nor end. */
+static inline u64 eight_bytes(const struct run *x, const u8 *p)
+{
+	u32 left = (u32)(x->end - p), i;
+	u64 w = ~0ULL;
+
+	if (x->end - p >= 8)
+		return get_u64(p);
+	if (x->end - x->in >= 8)
+		return w << 8 * left | get_u64(x->end - 8) >> (64 - 8 * left);
+	for (i = left; i > 0; i--)
+		w = w << 8 | p[i - 1];
+	return w;
+}
+
+bool mc_read_line(const struct run *x, struct line *l)
+{
+	const u8 *p, *from = x->pos;
+
+	l->count = 0;
+	for (p = x->pos; p < x->end; p += 8) {
+		u64 marks = scan_below(eight_bytes(x, p), ' ' + 1);
+
+		for (; marks; marks &= marks - 1) {
+			const u8 *at = p + (__builtin_ctzll(marks) >> 3);
+
+			if (*at == ' ') {
+				add_word(l, from, at);
+				from = at + 1;
+			} else if (scan_is_word_end(*at)) {
+				return end_line(x, l, from, at);
+			}
+		}
+	}
+	return false;
+}
+
 static bool text_line(struct run *x)
 {
-	const u8 *start = x->pos;
-	const u8 *end = scan_line(start, x->end);
-	const u8 *newline = end;
+	struct line l NOT_CLEARED;
 
-	/* To memcached the line is a string: it ends at a NUL. */
-	if (newline < x->end && *newline != '\n')
-		newline = memchr(newline, '\n', (size_t)(x->end - newline));
-	if (!newline || newline == x->end)
+	if (!mc_read_line(x, &l))
 		return long_line(x);
-	if (newline == end && end - start > 1 && end[-1] == '\r')
-		end--;
-	x->pos = newline + 1;
-	text_command(x, start, end);
+	x->pos = l.next;
+	text_command(x, &l);
 	return true;
 }
 
@@ -371,7 +368,8 @@ static bool step(struct run *x)
 size_t memcached_run(struct memcached *m, struct memcached_conn *c,
 		     const u8 *in, size_t len, struct memcached_reply *r)
 {
-	struct run x = { .m = m, .c = c, .r = r, .pos = in, .end = in + len };
+	struct run x = { .m = m, .c = c, .r = r, .in = in, .pos = in,
+			 .end = in + len };
 
 	while (has_room(r, 0, 0))
 		if (!step(&x))

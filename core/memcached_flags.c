@@ -8,15 +8,6 @@ const char meta_many_options[] = "CLIENT_ERROR options flags too long";
 const char meta_bad_flags[] = "CLIENT_ERROR invalid or duplicate flag";
 static const char bad_token[] = "CLIENT_ERROR bad token in command line format";
 
-void meta_start(struct meta *f, const struct token *t, u32 count, u32 first)
-{
-	memset(f, 0, offsetof(struct meta, decoded));
-	f->error = meta_bad_format;
-	f->key = t[1];
-	f->flags = t + first;
-	f->count = count - 1 - first;
-}
-
 static bool read_time(struct run *x, struct token rest, u32 *out,
 		      struct meta *f)
 {
@@ -150,6 +141,7 @@ bool meta_read_flags(struct run *x, struct meta *f, bool *noreply)
 			return false;
 		}
 		seen[o >> 6] |= 1ULL << (o & 63);
+		f->answered |= o != 'v';
 		good = take_flag(x, f, t, noreply, &ended) && good;
 	}
 	return good;

@@ -17,6 +17,7 @@ struct meta {
 	bool vivify;
 	bool no_update;
 	bool value;
+	bool answered; /* a flag is, or acts on the item */
 	bool stale;
 	bool has_unique;
 	bool new_ttl;
@@ -38,7 +39,15 @@ extern const char meta_many_options[];
 extern const char meta_bad_flags[];
 
 /* Of a command of @count tokens, whose flags begin with the one of number @first. */
-void meta_start(struct meta *f, const struct token *t, u32 count, u32 first);
+static inline void meta_start(struct meta *f, const struct token *t, u32 count,
+			      u32 first)
+{
+	memset(f, 0, offsetof(struct meta, decoded));
+	f->error = meta_bad_format;
+	f->key = t[1];
+	f->flags = t + first;
+	f->count = count - 1 - first;
+}
 
 /* Reads f->flags. All are looked at, the last error counts (f->error), but that of
  * a flag unknown or given twice, which ends it.

@@ -41,9 +41,24 @@ struct run {
 	struct memcached *m;
 	struct memcached_conn *c;
 	struct memcached_reply *r;
+	const u8 *in; /* where the buffer begins */
 	const u8 *pos;
 	const u8 *end;
 };
+
+/* A command line that is whole, and its words as memcached's tokenizer gives them:
+ * at most TOKENS_MAX - 1, the rest is dropped; the count includes the end, a token
+ * of no length.
+ */
+struct line {
+	const u8 *end; /* of its text */
+	const u8 *next; /* of the line, behind its end */
+	u32 count;
+	struct token t[TOKENS_MAX];
+};
+
+/* The line that begins at pos, in one pass; false when it is not whole. */
+bool mc_read_line(const struct run *x, struct line *l);
 
 /* The shard that has a key, locked. */
 struct shard {
@@ -53,12 +68,53 @@ struct shard {
 	u32 number;
 };
 
-struct shard shard_enter(const struct run *x, const void *key, u32 len);
-struct shard shard_enter_hash(const struct run *x, u64 hash);
-void shard_leave(const struct run *x, const struct shard *s);
+static inline struct shard shard_enter_hash(const struct run *x, u64 hash)
+{
+	struct memcached *m = x->m;
+	u32 number = (u32)(hash >> 56) & (m->shard_count - 1);
 
-/* Reply, memcached.c. Room for RESERVE_BYTES was made sure of before. */
-u8 *reply_text(struct run *x, u32 len);
+	if (m->lock)
+		m->lock(m->arg, number);
+	return (struct shard){ .s = &m->shards[number],
+			       .cache = &m->shards[number].cache,
+			       .hash = hash,
+			       .number = number };
+}
+
+static inline struct shard shard_enter(const struct run *x, const void *key, u32 len)
+{
+	/* All shards have the seed of the first. */
+	return shard_enter_hash(x, cache_hash(&x->m->shards[0].cache, key,
+					      len));
+}
+
+static inline void shard_leave(const struct run *x, const struct shard *s)
+{
+	if (x->m->unlock)
+		x->m->unlock(x->m->arg, s->number);
+}
+
+/* Reply. Room for RESERVE_BYTES was made sure of before. @len bytes that the caller
+ * writes, or has written, there:
+ */
+static inline u8 *reply_text(struct run *x, u32 len)
+{
+	struct memcached_reply *r = x->r;
+	u8 *at = r->text + r->used;
+	struct memcached_vec *last = r->count ? &r->vec[r->count - 1] : NULL;
+
+	if (last && (const u8 *)last->base + last->len == at) {
+		last->len += len;
+	} else {
+		r->vec[r->count].base = at;
+		r->vec[r->count].len = len;
+		r->count++;
+	}
+	r->used += len;
+	r->bytes += len;
+	return at;
+}
+
 /* Where the reply's text ends; what was written there up to @end becomes part. */
 static inline u8 *reply_at(struct run *x)
 {
@@ -77,15 +133,31 @@ static inline void reply_to(struct run *x, const u8 *end)
 	reply_text(x, (u32)(end - reply_at(x)));
 }
 
-void reply_bytes(struct run *x, const void *data, u32 len);
-void reply_string(struct run *x, const char *s);
+static inline void reply_bytes(struct run *x, const void *data, u32 len)
+{
+	memcpy(reply_text(x, len), data, len);
+}
+
+static inline void reply_string(struct run *x, const char *s)
+{
+	reply_bytes(x, s, (u32)strlen(s));
+}
+
 void reply_u64(struct run *x, u64 v);
 /* Unless the command was noreply: @s and the end of a line. */
 void mc_say(struct run *x, const char *s);
 /* The same whatever noreply says. */
 void mc_say_error(struct run *x, const char *s);
 /* As cache_find(); an item that too many hold already counts as not there. */
-u32 find_to_send(const struct shard *s, struct token key);
+static inline u32 find_to_send(const struct shard *s, struct token key)
+{
+	u32 item = cache_find(s->cache, key.text, key.len, s->hash);
+
+	if (item && cache_at(s->cache, item)->holds == CACHE_HOLDS_MAX)
+		return 0;
+	return item;
+}
+
 /* What was written at reply_at() up to @p, the value of @item (its shard locked),
  * and, if @line, the end of a line: by copy, by vectors, or with the state SENDING
  * and then the state @next.
@@ -145,9 +217,9 @@ struct delta {
 enum delta_result mc_store_delta(struct run *x, struct shard *s, struct delta *d);
 void mc_store_flush(struct run *x, s64 exptime);
 
-/* Each executes one command; pos is behind its line [@line, @end) or @t. */
-void text_command(struct run *x, const u8 *line, const u8 *end);
-bool meta_command(struct run *x, struct token *t, u32 count);
+/* Each executes one command; pos is behind its line. */
+void text_command(struct run *x, const struct line *l);
+bool meta_command(struct run *x, const struct token *t, u32 count);
 void meta_stored(struct run *x, const struct shard *s, u32 item,
 		 enum store_result result);
 void classic_stored(struct run *x, enum store_result result);

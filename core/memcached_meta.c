@@ -84,7 +84,7 @@ static void get_hit(struct run *x, struct shard *s, const struct meta *f,
 		memcpy(p, "HD", 2);
 		p += 2;
 	}
-	for (i = 0; i < f->count; i++) {
+	for (i = 0; f->answered && i < f->count; i++) {
 		p = get_flag(x, p, f, it, g, f->flags[i]);
 		if (!p) {
 			mc_say_error(x, meta_long_opaque);
@@ -427,7 +427,7 @@ static void meta_debug(struct run *x, const struct token *t, u32 count)
 		mc_say(x, "EN");
 }
 
-bool meta_command(struct run *x, struct token *t, u32 count)
+bool meta_command(struct run *x, const struct token *t, u32 count)
 {
 	static const struct {
 		u8 name;

@@ -76,22 +76,32 @@ bool number_s32(struct token t, s32 *out)
 	return true;
 }
 
+static u32 digits_of(u64 v)
+{
+	u64 power = 10000;
+	u32 n = 4;
+
+	if (v < power)
+		return 1 + (v >= 10) + (v >= 100) + (v >= 1000);
+	for (; n < 20 && v >= power; power *= 10)
+		n++;
+	return n;
+}
+
 u32 number_print(u64 v, u8 *out)
 {
-	u32 n = 1, at, low;
-	u64 power;
+	u32 n = digits_of(v);
+	u8 *p = out + n;
+	u32 low;
 
-	for (power = 10; n < 20 && v >= power; power *= 10)
-		n++;
-	at = n;
 	while (v > 0xffffffff) {
 		u64 tenth = div_u64(v, 10);
 
-		out[--at] = (u8)('0' + (u32)(v - tenth * 10));
+		*--p = (u8)('0' + (u32)(v - tenth * 10));
 		v = tenth;
 	}
-	for (low = (u32)v; at; low /= 10)
-		out[--at] = (u8)('0' + low % 10);
+	for (low = (u32)v; p > out; low /= 10)
+		*--p = (u8)('0' + low % 10);
 	return n;
 }
 

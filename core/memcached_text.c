@@ -10,39 +10,6 @@ static const char memlimit_is_fixed[] =
 	"MEMLIMIT_ADJUST_FAILED out of bounds or unable to adjust";
 static const char bad_exptime[] = "CLIENT_ERROR invalid exptime argument";
 
-/* The word that begins at @p or after blanks; of no length at @end. In a line
- * only a blank ends a word; what may be read goes on behind it, to x->end.
- */
-static struct token next_token(const struct run *x, const u8 *p, const u8 *end)
-{
-	const u8 *after;
-
-	while (p < end && *p == ' ')
-		p++;
-	after = scan_word(p, x->end);
-	if (after > end)
-		after = end;
-	return (struct token){ p, (u32)(after - p) };
-}
-
-/* As memcached's tokenizer: at most TOKENS_MAX - 1, the rest is dropped; the
- * count includes the end, a token of no length. The first is there already.
- */
-static u32 tokenize(const struct run *x, const u8 *end, struct token *t)
-{
-	u32 n = 0;
-
-	while (t[n].len && n < TOKENS_MAX - 2) {
-		t[n + 1] = next_token(x, t[n].text + t[n].len, end);
-		n++;
-	}
-	if (t[n].len)
-		n++;
-	t[n].text = end;
-	t[n].len = 0;
-	return n + 1;
-}
-
 static void find_noreply(struct run *x, const struct token *t, u32 count)
 {
 	x->c->noreply = token_is(t[count - 2], "noreply");
@@ -140,45 +107,63 @@ bool text_keys(struct run *x)
 }
 
 /* The whole line is there: one key too long means no answer but an error. */
-static bool keys_fit(const struct run *x, const u8 *p, const u8 *end)
+static bool keys_fit(const u8 *p, const u8 *end)
 {
 	while (end - p > CACHE_KEY_MAX) {
-		struct token key = next_token(x, p, end);
+		const u8 *start;
 
-		if (key.len > CACHE_KEY_MAX)
+		while (p < end && *p == ' ')
+			p++;
+		start = p;
+		p = scan_word(p, end);
+		if (p - start > CACHE_KEY_MAX)
 			return false;
-		p = key.text + key.len;
 	}
 	return true;
 }
 
-/* @first is the word behind the command. */
-static void get_command(struct run *x, struct token first, const u8 *end,
-			u32 command)
+static void get_one(struct run *x, const struct line *l, struct token key)
 {
-	const u8 *keys = first.text;
+	if (key.len > CACHE_KEY_MAX) {
+		mc_say(x, bad_format);
+		return;
+	}
+	get_key(x, key);
+	if (x->c->state == MEMCACHED_SENDING)
+		x->pos = l->next - 1; /* the end of the line comes after the value */
+	else
+		reply_string(x, "END\r\n");
+}
+
+static void get_command(struct run *x, const struct line *l, u32 command)
+{
+	u32 first = 1;
 	s32 exptime;
 
-	if (!first.len) {
+	if (l->count < 3) {
 		mc_say(x, "ERROR");
 		return;
 	}
 	if (command & COMMAND_TOUCH) {
-		if (!number_s32(first, &exptime)) {
+		if (!number_s32(l->t[1], &exptime)) {
 			mc_say(x, bad_exptime);
 			return;
 		}
 		x->c->expires = mc_time_of_text(x->m, exptime);
-		keys += first.len;
+		first = 2;
 	}
-	if (!keys_fit(x, keys, end)) {
+	x->c->command = (u8)command;
+	if (l->count == first + 2) {
+		get_one(x, l, l->t[first]);
+		return;
+	}
+	if (!keys_fit(l->t[first].text, l->end)) {
 		mc_say(x, bad_format);
 		return;
 	}
 	/* The keys are read again from the buffer, as far as a reply goes. */
-	x->c->command = (u8)command;
 	x->c->state = MEMCACHED_KEYS;
-	x->pos = keys;
+	x->pos = l->t[first].text;
 }
 
 /* Words of a command that stores a value, from its flags on. */
@@ -504,32 +489,29 @@ static bool key_command(struct run *x, const struct token *t, u32 count)
 	return true;
 }
 
-void text_command(struct run *x, const u8 *line, const u8 *end)
+void text_command(struct run *x, const struct line *l)
 {
-	struct token t[TOKENS_MAX] NOT_CLEARED;
-	u32 getting, count;
+	const struct token *t = l->t;
+	u32 getting;
 
-	t[0] = next_token(x, line, end);
-	if (t[0].len < 2) {
+	if (l->count < 2 || t[0].len < 2) {
 		mc_say(x, "ERROR");
+		return;
+	}
+	if (t[0].text[0] == 'm' && t[0].len == 2) {
+		if (!meta_command(x, t, l->count))
+			mc_say(x, "ERROR");
 		return;
 	}
 	getting = getting_command(t[0]);
 	if (getting) {
-		get_command(x, next_token(x, t[0].text + t[0].len, end), end,
-			    getting);
+		get_command(x, l, getting);
 		return;
 	}
-	count = tokenize(x, end, t);
-	if (t[0].text[0] == 'm' && t[0].len == 2) {
-		if (!meta_command(x, t, count))
-			mc_say(x, "ERROR");
-		return;
-	}
-	if (storing_command(x, t, count) || key_command(x, t, count))
+	if (storing_command(x, t, l->count) || key_command(x, t, l->count))
 		return;
 	if (token_is(t[0], "stats"))
-		stats_begin(x, t, count);
+		stats_begin(x, t, l->count);
 	else
-		other_command(x, t, count);
+		other_command(x, t, l->count);
 }

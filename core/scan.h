@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Looks for a byte eight at a time, by the carries of a subtraction ("Bit
+ * Bytes eight at a time. One is found by the carries of a subtraction ("Bit
  * Twiddling Hacks", S. Anderson: haszero, hasless). Little-endian words, so that
  * the lowest byte of a word is the first; a byte that is marked though it should
  * not be can only follow one that is marked rightly.
@@ -16,38 +16,6 @@
 static inline u64 scan_below(u64 w, u8 n)
 {
 	return (w - SCAN_EACH(n)) & ~w & SCAN_EACH(0x80);
-}
-
-static inline u64 scan_line_marks(u64 w)
-{
-	return scan_below(w, 1) | scan_below(w ^ SCAN_EACH('\n'), 1);
-}
-
-static inline bool scan_is_line_end(u8 c)
-{
-	return c == '\n' || c == '\0';
-}
-
-/* The first newline or NUL of [@p, @end), or @end. */
-static inline const u8 *scan_line(const u8 *p, const u8 *end)
-{
-	const u8 *last = end - 8;
-
-	if (end - p < 8) {
-		while (p < end && !scan_is_line_end(*p))
-			p++;
-		return p;
-	}
-	for (;;) {
-		u64 marks = scan_line_marks(get_u64(p));
-
-		if (marks)
-			return p + (__builtin_ctzll(marks) >> 3);
-		if (p == last)
-			return end;
-		/* The last word overlaps the one before. */
-		p = last - p < 8 ? last : p + 8;
-	}
 }
 
 static inline bool scan_is_word_end(u8 c)
@@ -76,6 +44,21 @@ static inline const u8 *scan_word(const u8 *p, const u8 *end)
 	while (p < end && !scan_is_word_end(*p))
 		p++;
 	return p;
+}
+
+/* memcmp() of the kernel is no faster than this, and a call. */
+static inline bool bytes_equal(const u8 *a, const u8 *b, u32 len)
+{
+	if (len < 8) {
+		while (len && a[len - 1] == b[len - 1])
+			len--;
+		return !len;
+	}
+	for (; len > 8; len -= 8, a += 8, b += 8)
+		if (get_u64(a) != get_u64(b))
+			return false;
+	/* The last word overlaps the one before. */
+	return get_u64(a + len - 8) == get_u64(b + len - 8);
 }
 
 #endif
