@@ -20,6 +20,8 @@ for program in memcached valgrind callgrind_control qemu-system-x86_64; do
 	command -v "$program" > /dev/null || skip "$program is not installed"
 done
 
+. "$bench_dir/call.sh"
+
 cache_bytes=$((32 << 20))
 # memcached sets its limit of open files, and valgrind lets it set no other.
 cache_files=$(valgrind -q --tool=none bash -c 'ulimit -n')
@@ -180,20 +182,11 @@ cache_many() {
 # cache_guest ROUND: both sides in one guest, who is first by turns; the lines of
 # cache_guest.py, each after the time it came.
 cache_guest() {
-	local first=ours line dir
+	local first=ours
 
-	[ ! -e "$NET_DIR/guest.$1" ] || return 0
 	(($1 % 2)) || first=theirs
-	dir=$(build_module 6.12)
-	"$VM_SRC/guest" --kernel 6.12 --icount --mem 768M --timeout 1800 \
-		--append mitigations=off --extra-modules "$dir" \
-		--modules virgo -- python3 -B "$bench_dir/cache_guest.py" \
-		"$NET_DIR/load" "$first" |
-		while IFS= read -r line; do
-			echo "$EPOCHREALTIME $line"
-		done > "$NET_DIR/guest.tmp"
-	cp "$NET_DIR/guest.tmp" "$bench_out/guest.$1"
-	mv "$NET_DIR/guest.tmp" "$NET_DIR/guest.$1"
+	bench_guest "guest.$1" virgo python3 -B "$bench_dir/cache_guest.py" \
+		"$NET_DIR/load" "$first"
 }
 
 # cache_guest_side WHO ROUND: the values of that side. Where the guest idled for

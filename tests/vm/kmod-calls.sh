@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 . "${0%/*}/kit.sh"
 . "${0%/*}/kmod-kit.sh"
-with_module uml 6.1 6.12 --modules "tls veth virgo virgo_checksum virgo_pressure"
+with_module uml 6.1 6.12 --modules "tls veth virgo virgo_checksum virgo_echo virgo_pressure"
 for node in alpha beta; do
 	ip netns add "$node"
 	ip -n "$node" link set lo up
@@ -17,4 +17,4 @@ ip -n beta link set veth0 up
 python3 -B "${0%/*}/kmod_calls.py"
 ip netns del alpha
 ip netns del beta
-rmmod virgo_checksum virgo_pressure virgo
+rmmod virgo_checksum virgo_echo virgo_pressure virgo

@@ -14,6 +14,7 @@ import threading
 from kmod_kit import *
 
 PARAMETERS = "/sys/module/virgo_pressure/parameters/"
+ECHO = "/sys/module/virgo_echo/parameters/"
 HELLO, ERROR, OK, PING, PONG, GOAWAY, CALLS, CALLED = 1, 2, 3, 4, 5, 6, 256, 257
 REPLY = 1
 
@@ -549,49 +550,29 @@ def connection_limit():
         os.close(fd)
 
 
-def holder(namespace, peer, sock, allowed):
-    """A stand-in for virgod in @namespace; stops itself when it has adopted."""
-    pid = os.fork()
-    if pid:
-        return pid
-    enter(namespace)
-    Device().adopt(sock, peer)
-    for name in allowed:
-        Netlink().request(CMD_FN_ALLOW, {A_FN_NAME: name, A_NODE: peer})
-    if allowed:
-        Netlink().start_cache(11311, size=8 << 20)
-    os.kill(os.getpid(), signal.SIGSTOP)
-    os._exit(1)
+def beta_allows():
+    there = Netlink()
+    for name in ("pressure", "echo", "virgo.cache.get", "virgo.cache.set"):
+        there.request(CMD_FN_ALLOW, {A_FN_NAME: name, A_NODE: "alpha"})
+    there.start_cache(11311, size=8 << 20)
+
+
+def echo_often(node, count):
+    """What virgo_echo tells of as many calls."""
+    with open(ECHO + "measure", "w", encoding="ascii") as file:
+        file.write(f"{node} {count}\n")
+    with open(ECHO + "took", encoding="ascii") as file:
+        return file.read().split()
 
 
 def across_namespaces():
     """A module of alpha asks one of beta; both programs are stopped."""
-    pipes = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    keys = os.urandom(28), os.urandom(28)
-    pid = os.fork()
-    if not pid:
-        enter("beta")
-        with socket.create_server(("10.9.9.2", 8747)) as listener:
-            pipes[1].send(b"l")
-            sock, _ = listener.accept()
-        enable_tls(sock, *keys)
-        socket.send_fds(pipes[1], [b"s"], [sock.fileno()])
-        os._exit(0)
-    assert pipes[0].recv(1) == b"l"
     here = os.open("/proc/self/ns/net", os.O_RDONLY)
-    enter("alpha")
-    client = socket.create_connection(("10.9.9.2", 8747))
-    enable_tls(client, keys[1], keys[0])
-    check(LIBC.setns(here, 0))
-    server = socket.socket(fileno=socket.recv_fds(pipes[0], 1, 1)[1][0])
-    assert os.waitpid(pid, 0)[1] == 0
-    pids = [holder("alpha", "beta", client, []),
-            holder("beta", "alpha", server, ["pressure", "virgo.cache.get",
-                                             "virgo.cache.set"])]
+    client, server = tls_across("alpha", "beta", "10.9.9.2")
+    pids = [adopter("alpha", "beta", client),
+            adopter("beta", "alpha", server, beta_allows)]
     client.close()
     server.close()
-    for pid in pids:
-        assert os.WIFSTOPPED(os.waitpid(pid, os.WUNTRACED)[1])
     enter("alpha")
     with open(PARAMETERS + "ask", "w", encoding="ascii") as file:
         file.write("beta\n")
@@ -599,6 +580,12 @@ def across_namespaces():
     with open(PARAMETERS + "answer", encoding="ascii") as file:
         answer = file.read().split()
     assert len(answer) == 3 and 0 < int(answer[0]) < int(answer[1]), answer
+    enter("alpha")
+    mean, p50, p99 = map(int, echo_often("beta", 200))
+    assert 0 < p50 <= p99 and mean > 0
+    for wrong in (("beta", 0), ("beta", 1000001), ("beta", "")):
+        expect(errno.EINVAL, echo_often, *wrong)
+    check(LIBC.setns(here, 0))
     # And beta's cache, where an ordinary client finds what the module put.
     enter("alpha")
     with open(PARAMETERS + "keep", "w", encoding="ascii") as file:
@@ -618,6 +605,7 @@ def across_namespaces():
     enter("beta")
     with open(PARAMETERS + "ask", "w", encoding="ascii") as file:
         file.write("alpha\n")
+    assert echo_often("alpha", 9) == ["error", str(-errno.EACCES)]
     check(LIBC.setns(here, 0))
     with open(PARAMETERS + "answer", encoding="ascii") as file:
         assert file.read().split() == ["error", str(-errno.EACCES)]

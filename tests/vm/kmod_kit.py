@@ -7,6 +7,7 @@ import errno
 import fcntl
 import mmap
 import os
+import signal
 import socket
 import struct
 import sys
@@ -260,6 +261,49 @@ def tls_pair(version=0x0304):
     enable_tls(client, there, back, version)
     enable_tls(server, back, there, version)
     return client, server
+
+
+def tls_across(near, far, address):
+    """Two ends of a connection from one network namespace to an address of another."""
+    pipes = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    keys = os.urandom(28), os.urandom(28)
+    pid = os.fork()
+    if not pid:
+        enter(far)
+        with socket.create_server((address, 8747)) as listener:
+            pipes[1].send(b"l")
+            sock, _ = listener.accept()
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        enable_tls(sock, *keys)
+        socket.send_fds(pipes[1], [b"s"], [sock.fileno()])
+        os._exit(0)
+    assert pipes[0].recv(1) == b"l"
+    here = os.open("/proc/self/ns/net", os.O_RDONLY)
+    enter(near)
+    client = socket.create_connection((address, 8747))
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    enable_tls(client, keys[1], keys[0])
+    check(LIBC.setns(here, 0))
+    os.close(here)
+    server = socket.socket(fileno=socket.recv_fds(pipes[0], 1, 1)[1][0])
+    assert os.waitpid(pid, 0)[1] == 0
+    for pipe in pipes:
+        pipe.close()
+    return client, server
+
+
+def adopter(namespace, peer, sock, then=lambda: None):
+    """A stand-in for virgod in @namespace: hands @sock over as that of the node @peer,
+    then stops itself."""
+    pid = os.fork()
+    if not pid:
+        enter(namespace)
+        Device().adopt(sock, peer)
+        then()
+        os.kill(os.getpid(), signal.SIGSTOP)
+        os._exit(1)
+    assert os.WIFSTOPPED(os.waitpid(pid, os.WUNTRACED)[1])
+    return pid
 
 
 def crc32c(data, table=[]):
