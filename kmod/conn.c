@@ -64,13 +64,22 @@ static void on_state(struct sock *sk)
 	read_unlock_bh(&sk->sk_callback_lock);
 }
 
+/* The peer may have said all before it was accepted. */
+static bool is_connected(const struct conn *c)
+{
+	int state = c->sock->sk->sk_state;
+
+	return state == TCP_ESTABLISHED ||
+	       (state == TCP_CLOSE_WAIT && c->ops->answers_end);
+}
+
 static int take_callbacks(struct conn *c)
 {
 	struct sock *sk = c->sock->sk;
 	int ret = 0;
 
 	write_lock_bh(&sk->sk_callback_lock);
-	if (sk->sk_state != TCP_ESTABLISHED) {
+	if (!is_connected(c)) {
 		ret = -ENOTCONN;
 	} else if (sk->sk_user_data) {
 		ret = -EBUSY;
@@ -233,6 +242,10 @@ static int receive(struct conn *c)
 	ret = kernel_recvmsg(c->sock, &msg, &iov, 1, iov.iov_len, MSG_DONTWAIT);
 	if (ret == -EAGAIN || ret == -EINTR)
 		return nothing_there(c);
+	if (!ret && c->ops->answers_end) {
+		c->finish = true;
+		return 0;
+	}
 	if (ret <= 0)
 		return ret ? ret : -ECONNRESET;
 	c->dry = c->ops->plain && c->in_len + ret < c->in_size &&

@@ -66,6 +66,8 @@ struct conn_ops {
 	void (*idle)(struct conn *c);
 	size_t in_max; /* no request is longer */
 	bool plain; /* TCP's own sockets, which nobody else waits at */
+	/* What was asked for before the peer's end of sending is still sent. */
+	bool answers_end;
 };
 
 enum conn_state { CONN_NEW, CONN_OPEN, CONN_CLOSING, CONN_DEAD };

@@ -132,6 +132,7 @@ static const struct conn_ops client_ops = {
 	.idle = idle,
 	.in_max = CONN_IN_BYTES,
 	.plain = true,
+	.answers_end = true,
 };
 
 void kcache_accepted(struct listener *l, struct socket *sock)

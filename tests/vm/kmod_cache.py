@@ -94,6 +94,35 @@ def commands():
     sock.close()
 
 
+def said_all_at_once():
+    """A client that ends its side is answered first, however long that takes, and
+    whether or not it was accepted before; of half a command nothing is left."""
+    value = os.urandom(900000)
+    sock = connect()
+    ask(sock, b"set big 0 0 900000\r\n" + value + b"\r\n", b"STORED\r\n")
+    sock.close()
+    want = b"VALUE big 0 900000\r\n" + value + b"\r\nEND\r\n"
+    for many, rest in ((1, b""), (20, b"set half 0 0 4\r\nquit")):
+        sock = connect()
+        sock.sendall(b"get big\r\n" * many + rest)
+        sock.shutdown(socket.SHUT_WR)
+        assert until_end(sock) == want * many
+        sock.close()
+    for number in range(200):
+        sock = connect()
+        sock.sendall(b"set n%d 0 0 1 noreply\r\nx\r\n" % number)
+        sock.close()
+    sock = connect()
+
+    def all_stored():
+        sock.sendall(b"".join(b"mg n%d\r\n" % i for i in range(200)))
+        return receive(sock, 800) == b"HD\r\n" * 200
+
+    wait_for("what those who are gone have set", all_stored)
+    ask(sock, b"mg half\r\n", b"EN\r\n")
+    sock.close()
+
+
 def nobody_reads():
     """Answers wait for a client that does not read, within bounds; others go on."""
     value = os.urandom(900000)
@@ -265,7 +294,7 @@ def stopped_under_load():
 
 netlink = Netlink()
 netlink.start_cache(PORT, size=16 << 20)
-for test in (commands, stock_client, nobody_reads, bad_clients,
+for test in (commands, stock_client, said_all_at_once, nobody_reads, bad_clients,
              many_connections, budget, threads, control, stopped_under_load):
     test()
     print("passed:", test.__name__, flush=True)
