@@ -117,6 +117,15 @@ u32 nl_u32(const struct nl_rest *value)
 	return v;
 }
 
+u64 nl_u64(const struct nl_rest *value)
+{
+	u64 v = 0;
+
+	memcpy(&v, value->at, value->left < sizeof(v) ? value->left :
+							sizeof(v));
+	return v;
+}
+
 bool nl_is(const struct nl_rest *value, const char *text)
 {
 	return value->left == strlen(text) + 1 &&
@@ -140,7 +149,7 @@ int nl_decode(const void *data, size_t len, struct nl_header *out)
 	r.at = (const u8 *)data + sizeof(h);
 	r.left = h.nlmsg_len - sizeof(h);
 	len = NLMSG_ALIGN(h.nlmsg_len) < len ? NLMSG_ALIGN(h.nlmsg_len) : len;
-	if (h.nlmsg_type == NLMSG_ERROR) {
+	if (h.nlmsg_type == NLMSG_ERROR || h.nlmsg_type == NLMSG_DONE) {
 		if (r.left < sizeof(out->error))
 			return -EBADMSG;
 		memcpy(&out->error, r.at, sizeof(out->error));
@@ -250,7 +259,7 @@ static int await(int fd, u32 sequence,
 			at += took;
 			if (h.sequence != sequence)
 				continue;
-			if (h.type == NLMSG_ERROR)
+			if (h.type == NLMSG_ERROR || h.type == NLMSG_DONE)
 				return h.error;
 			if (answer)
 				answer(&h, arg);

@@ -41,10 +41,11 @@ struct nl_rest {
 /* The next attribute of @r: its type, or -1 at the end or where it is broken. */
 int nl_next(struct nl_rest *r, struct nl_rest *value);
 u32 nl_u32(const struct nl_rest *value);
+u64 nl_u64(const struct nl_rest *value);
 bool nl_is(const struct nl_rest *value, const char *text);
 
 struct nl_header {
-	u16 type; /* NLMSG_ERROR: an acknowledgement, or an error */
+	u16 type; /* NLMSG_ERROR: an acknowledgement, or an error; NLMSG_DONE */
 	u32 sequence;
 	u8 command; /* unless it is one of these */
 	int error; /* of those: 0 or a negative errno */
@@ -52,7 +53,7 @@ struct nl_header {
 };
 
 /* Takes the first message of @data; the bytes it had, or -EBADMSG. One that is
- * no generic netlink (end of a dump) has no attributes.
+ * no generic netlink has no attributes.
  */
 int nl_decode(const void *data, size_t len, struct nl_header *h);
 
@@ -72,7 +73,8 @@ int nl_open(int flags);
 int nl_join(int fd, u32 group);
 /*
  * Sends the request @data of number @sequence and waits, as long as the
- * socket's timeout allows, for its acknowledgement: 0, the error in that,
+ * socket's timeout allows, for its acknowledgement, or the end of the dump that
+ * it asks for: 0, the error in that,
  * -EMSGSIZE when
  * @len is 0, or a negative errno. @answer, unless NULL, gets each answer to it
  * that comes before.

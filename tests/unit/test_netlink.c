@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/genetlink.h>
 #include <linux/netlink.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "netlink.h"
@@ -43,6 +44,7 @@ Test(netlink, what_is_written_is_read)
 	cr_assert_eq(nl_u32(&inner), 0x01020304);
 	cr_assert_eq(nl_next(&value, &inner), -1);
 	cr_assert_eq(nl_next(&h.attributes, &value), 3);
+	cr_assert_eq(nl_u64(&value), 5);
 	cr_assert_eq(nl_next(&h.attributes, &value), -1);
 }
 
@@ -126,5 +128,27 @@ Test(netlink, a_family_is_found_by_its_name)
 	cr_assert_eq(nl_find_family(fd, 3, "no such", "notify", &f), -ENOENT);
 	cr_assert_eq(f.id, 0);
 	cr_assert_eq(nl_ask(fd, NULL, 0, 4, NULL, NULL), -EMSGSIZE);
+	close(fd);
+}
+
+static void count(const struct nl_header *h, void *arg)
+{
+	struct nl_family f;
+
+	nl_family_decode(h->attributes, "nlctrl", "notify", &f);
+	*(int *)arg += f.named;
+}
+
+/* A dump has no acknowledgement; its last message is waited for. */
+Test(netlink, a_dump_ends)
+{
+	u8 data[64];
+	struct nl_message m = nl_begin(data, sizeof(data), GENL_ID_CTRL,
+				       NLM_F_DUMP, 8, CTRL_CMD_GETFAMILY, 1);
+	int fd = nl_open(SOCK_NONBLOCK), found = 0;
+
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(nl_ask(fd, data, nl_end(&m), 8, count, &found), 0);
+	cr_assert_eq(found, 1);
 	close(fd);
 }
