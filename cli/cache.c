@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include "ask.h"
+#include "cache_text.h"
 #include "conf.h"
+#include "text.h"
 
 enum { KEY_MAX = 250, VALUE_MAX = (1 << 20) - 4096 };
 
@@ -14,6 +16,7 @@ static const char help[] =
 	"Usage: virgo cache start [--size SIZE] [--port N] [--value-max SIZE]\n"
 	"       virgo cache start --of NODE --port N\n"
 	"       virgo cache stop [--of NODE]\n"
+	"       virgo cache list\n"
 	"       virgo cache stats [--node NODE] [items|slabs|settings]\n"
 	"       virgo cache get [--node NODE] KEY\n"
 	"       virgo cache set [--node NODE] [--ttl TIME] KEY [VALUE]\n"
@@ -25,6 +28,7 @@ static const char help[] =
 	"             --value-max SIZE  largest item ([cache] value_max)\n"
 	"           or, with --of, a port here that reaches NODE's cache over TLS\n"
 	"  stop     end it; what is in it is lost\n"
+	"  list     where this node's cache is served, and the ports to others\n"
 	"  stats    what memcached's stats shows\n"
 	"  get      print the value of KEY; status 1 when there is none\n"
 	"  set      store VALUE, or standard input, under KEY, for ever or for\n"
@@ -89,6 +93,79 @@ static bool parse(int argc, char **argv, const struct option *longs,
 	return true;
 }
 
+static bool module_is_off(void)
+{
+	const char *word = getenv("VIRGO_MODULE");
+
+	return word && !strcmp(word, "off");
+}
+
+static void tell_bound(const char *option, u64 asked, u64 got)
+{
+	char text[TEXT_SIZE];
+
+	if (!asked || asked == got)
+		return;
+	text_size(got, text);
+	fprintf(stderr, "virgo: cache: the kernel has bounded %s to %s\n", option,
+		text);
+}
+
+/* 0 with @m, valid until client_close(*c); 1 after the failure was printed. */
+static int ask_list(const struct globals *g, struct client **c,
+		    struct msg_cache_listed *m)
+{
+	struct span reply;
+	int ret = ask(g, c, MSG_CACHE_LIST, NULL, 0, MSG_CACHE_LISTED, &reply);
+
+	if (!ret && msg_cache_listed_decode(m, reply.data, reply.len)) {
+		fputs("virgo: cache: malformed answer\n", stderr);
+		ret = 1;
+	}
+	return ret;
+}
+
+/* The module's bounds are narrower than virgod's. */
+static int tell_bounds(const struct globals *g, const struct options *o)
+{
+	struct msg_cache_listed m;
+	struct client *c;
+	int ret = ask_list(g, &c, &m);
+
+	if (!ret) {
+		tell_bound("--size", o->size_bytes, m.bytes);
+		tell_bound("--value-max", o->value_max_bytes,
+			   m.value_max_bytes);
+	}
+	client_close(c);
+	return ret;
+}
+
+static int list(const struct globals *g, int argc, char **argv)
+{
+	struct rec_cache_port port;
+	struct msg_cache_listed m;
+	struct rcursor ports;
+	struct client *c;
+	int ret;
+
+	if (argc > 1)
+		return verb_usage("cache", "list takes nothing");
+	ret = ask_list(g, &c, &m);
+	if (!ret) {
+		if (m.where.len)
+			cache_print(&m);
+		ports = rcursor_of(m.ports.data, m.ports.len);
+		while (rec_cache_port_next(&ports, &port) > 0) {
+			printf("port %u: the cache of ", port.port);
+			text_print(port.node, stdout);
+			putchar('\n');
+		}
+	}
+	client_close(c);
+	return ret;
+}
+
 static int start(const struct globals *g, int argc, char **argv)
 {
 	static const struct option longs[] = {
@@ -114,10 +191,11 @@ static int start(const struct globals *g, int argc, char **argv)
 	m = (struct msg_cache_start){ .node = span_of(o.of),
 				      .bytes = o.size_bytes,
 				      .port = o.port,
-				      .value_max_bytes = o.value_max_bytes };
+				      .value_max_bytes = o.value_max_bytes,
+				      .aside = module_is_off() };
 	ret = ask_message(g, &c, CACHE_START, cache_start, &m, OK, &reply);
 	client_close(c);
-	return ret;
+	return ret || o.of ? ret : tell_bounds(g, &o);
 }
 
 static int stop(const struct globals *g, int argc, char **argv)
@@ -350,8 +428,8 @@ int verb_cache(const struct globals *g, int argc, char **argv)
 		const char *name;
 		int (*run)(const struct globals *g, int argc, char **argv);
 	} actions[] = {
-		{ "start", start }, { "stop", stop }, { "stats", stats },
-		{ "get", get },	    { "set", set },
+		{ "start", start }, { "stop", stop }, { "list", list },
+		{ "stats", stats }, { "get", get },   { "set", set },
 	};
 	const char *action = argc > 1 ? argv[1] : "";
 
@@ -362,5 +440,5 @@ int verb_cache(const struct globals *g, int argc, char **argv)
 	for (size_t i = 0; i < ARRAY_SIZE(actions); i++)
 		if (!strcmp(action, actions[i].name))
 			return actions[i].run(g, argc - 1, argv + 1);
-	return verb_usage("cache", "start, stop, stats, get or set?");
+	return verb_usage("cache", "start, stop, list, stats, get or set?");
 }

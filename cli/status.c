@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * virgo status: the nodes of the cloud as this one sees them, and this machine's
- * kernel module, as a table or as one line of JSON.
+ * virgo status: the nodes of the cloud as this one sees them, this machine's kernel
+ * module and its cache, as a table or as one line of JSON.
  */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "cache_text.h"
 #include "client.h"
 #include "kernel.h"
+#include "text.h"
 #include "verbs.h"
 
 static const char help[] =
@@ -85,7 +88,22 @@ static void put_json_kernel(void)
 	fputs("]}", stdout);
 }
 
-static int print_json(const struct msg_status_reply *m)
+static void put_json_cache(const struct msg_cache_listed *k)
+{
+	if (!k->where.len) {
+		fputs(",\"cache\":null", stdout);
+		return;
+	}
+	fputs(",\"cache\":{", stdout);
+	put_json("served_by", k->where);
+	putchar(',');
+	put_json("why", k->why);
+	printf(",\"port\":%u,\"bytes\":%" PRIu64 ",\"value_max_bytes\":%" PRIu64
+	       "}", k->port, k->bytes, k->value_max_bytes);
+}
+
+static int print_json(const struct msg_status_reply *m,
+		      const struct msg_cache_listed *k)
 {
 	struct rcursor c = rcursor_of(m->nodes.data, m->nodes.len);
 	struct rec_node_status n;
@@ -106,28 +124,9 @@ static int print_json(const struct msg_status_reply *m)
 	}
 	fputs("],", stdout);
 	put_json_kernel();
+	put_json_cache(k);
 	puts("}");
 	return ret;
-}
-
-enum { SIZE_TEXT = 24 };
-
-/* "512M", "7.8G": four places. */
-static void size_text(u64 bytes, char out[SIZE_TEXT])
-{
-	static const char units[] = "KMGTPE";
-	u64 tenths = bytes * 10 / 1024;
-	u32 unit = 0;
-
-	while (tenths >= 10240 && units[unit + 1]) {
-		tenths /= 1024;
-		unit++;
-	}
-	if (tenths < 100)
-		snprintf(out, SIZE_TEXT, "%" PRIu64 ".%" PRIu64 "%c", tenths / 10,
-			 tenths % 10, units[unit]);
-	else
-		snprintf(out, SIZE_TEXT, "%" PRIu64 "%c", tenths / 10, units[unit]);
 }
 
 static void round_trip_text(u32 us, char out[16])
@@ -151,13 +150,13 @@ static int name_width(struct span nodes)
 
 static void print_row(const struct rec_node_status *n, int width)
 {
-	char free[SIZE_TEXT], all[SIZE_TEXT], memory[2 * SIZE_TEXT + 8] = "-";
+	char free[TEXT_SIZE], all[TEXT_SIZE], memory[2 * TEXT_SIZE + 8] = "-";
 	char trip[16] = "-";
 	char load[32] = "-", idle[16] = "-", cpus[16] = "-", jobs[16] = "-";
 
 	if (n->cpus) {
-		size_text(n->memory_free_bytes, free);
-		size_text(n->memory_bytes, all);
+		text_size(n->memory_free_bytes, free);
+		text_size(n->memory_bytes, all);
 		snprintf(memory, sizeof(memory), "%s of %s", free, all);
 		snprintf(cpus, sizeof(cpus), "%u", n->cpus);
 		snprintf(jobs, sizeof(jobs), "%u", n->jobs);
@@ -181,23 +180,25 @@ static void print_row(const struct rec_node_status *n, int width)
 }
 
 /* The module is said when it is there, or is there and cannot be used. */
-static void print_kernel(void)
+static bool print_kernel(void)
 {
 	char text[KERNEL_TEXT];
 	struct kernel_info k;
 	int ret = kernel_info(&k);
 
 	if (ret == -ENOENT)
-		return;
+		return false;
 	if (ret) {
 		printf("\nvirgo.ko is not used: %s\n", kernel_why(ret));
-		return;
+		return true;
 	}
 	kernel_text(&k, text);
 	printf("\nvirgo.ko %s\n", text);
+	return true;
 }
 
-static int print_table(const struct msg_status_reply *m)
+static int print_table(const struct msg_status_reply *m,
+		       const struct msg_cache_listed *k)
 {
 	struct rcursor c = rcursor_of(m->nodes.data, m->nodes.len);
 	int width = name_width(m->nodes);
@@ -209,26 +210,58 @@ static int print_table(const struct msg_status_reply *m)
 	       "ROUND TRIP", "JOBS", "VERSION");
 	while ((ret = rec_node_status_next(&c, &n)) > 0)
 		print_row(&n, width);
-	if (!ret)
-		print_kernel();
-	return ret;
+	if (ret)
+		return ret;
+	if (!print_kernel() && k->where.len)
+		putchar('\n');
+	if (k->where.len) {
+		fputs("cache ", stdout);
+		cache_print(k);
+	}
+	return 0;
+}
+
+/* Also in front of what else there is to say: its bytes are @c's until the next
+ * call, so they are moved to @kept, to be freed. One who does not know is a virgod
+ * of before.
+ */
+static void ask_cache(struct client *c, struct msg_cache_listed *k, u8 **kept)
+{
+	struct failure f;
+	struct span reply;
+
+	*k = (struct msg_cache_listed){ 0 };
+	*kept = NULL;
+	if (client_call(c, MSG_CACHE_LIST, NULL, 0, MSG_CACHE_LISTED, &reply,
+			&f))
+		return;
+	*kept = malloc(reply.len + 1);
+	if (!*kept)
+		return;
+	memcpy(*kept, reply.data, reply.len);
+	if (msg_cache_listed_decode(k, *kept, reply.len))
+		*k = (struct msg_cache_listed){ 0 };
 }
 
 static int show(const struct globals *g, bool json, struct failure *f)
 {
+	struct msg_cache_listed k;
 	struct msg_status_reply m;
 	struct client *c;
 	struct span reply;
+	u8 *kept;
 	int ret = client_open(&c, g->state, f);
 
 	if (ret)
 		return ret;
+	ask_cache(c, &k, &kept);
 	ret = client_call(c, MSG_STATUS, NULL, 0, MSG_STATUS_REPLY, &reply, f);
 	if (!ret && (msg_status_reply_decode(&m, reply.data, reply.len) ||
-		     (json ? print_json(&m) : print_table(&m))))
+		     (json ? print_json(&m, &k) : print_table(&m, &k))))
 		ret = failure_set(f, -EBADMSG, "status", NULL,
 				  "virgod's answer is malformed");
 	client_close(c);
+	free(kept);
 	return ret;
 }
 

@@ -2,6 +2,8 @@
 /* Safe printing; see text.h. */
 #include "text.h"
 
+#include <inttypes.h>
+
 static bool control(u8 c)
 {
 	return c < ' ' || c == 0x7f;
@@ -54,4 +56,21 @@ void text_json(struct span s, FILE *out)
 		}
 	}
 	fputc('"', out);
+}
+
+void text_size(u64 bytes, char out[TEXT_SIZE])
+{
+	static const char units[] = "KMGTPE";
+	u64 tenths = bytes * 10 / 1024;
+	u32 unit = 0;
+
+	while (tenths >= 10240 && units[unit + 1]) {
+		tenths /= 1024;
+		unit++;
+	}
+	if (tenths < 100)
+		snprintf(out, TEXT_SIZE, "%" PRIu64 ".%" PRIu64 "%c", tenths / 10,
+			 tenths % 10, units[unit]);
+	else
+		snprintf(out, TEXT_SIZE, "%" PRIu64 "%c", tenths / 10, units[unit]);
 }

@@ -26,13 +26,20 @@
 	M(276, CACHE_OPEN, cache_open, "a connection to the node's cache")     \
 	M(277, CACHE_OPENED, cache_opened, "it is there")                      \
 	M(278, CACHE_DATA, cache_data, "bytes of it (raw payload)")            \
-	M(279, CACHE_CLOSE, cache_close, "it ends")
+	M(279, CACHE_CLOSE, cache_close, "it ends")                            \
+	M(280, CACHE_LIST, cache_list, "which caches are there?")              \
+	M(281, CACHE_LISTED, cache_listed, "answer to CACHE_LIST")
+
+#define CACHE_RECORDS(M)                                                       \
+	M(CACHE_PORT, cache_port, "CACHE_LISTED: a port here, of that node's")
 
 /* Node "" is this node's own cache of @bytes, another's name is a loopback port
  * that reaches that node's. Zero in any other field: as virgo_cloud.conf says.
+ * @aside: without the kernel module, even where it is there.
  */
 #define FIELDS_CACHE_START(R, O)                                               \
-	R(str, node) R(u64, bytes) R(u16, port) R(u64, value_max_bytes)
+	R(str, node) R(u64, bytes) R(u16, port) R(u64, value_max_bytes)        \
+	O(u8, aside)
 #define FIELDS_CACHE_STOP(R, O) R(str, node)
 #define FIELDS_CACHE_ASK(R, O) R(str, node) R(str, user) R(bytes, commands)
 #define FIELDS_CACHE_ANSWER(R, O) R(bytes, answers)
@@ -40,6 +47,14 @@
 #define FIELDS_CACHE_OPENED(R, O)
 #define FIELDS_CACHE_DATA(R, O)
 #define FIELDS_CACHE_CLOSE(R, O)
+#define FIELDS_CACHE_LIST(R, O)
+/* @where this node's cache is served: "kernel", "virgod", or "" when it has none.
+ * @why it is not the kernel that does; @port 0: none. @ports are cache_port.
+ */
+#define FIELDS_CACHE_LISTED(R, O)                                              \
+	R(str, where) R(str, why) R(u16, port) R(u64, bytes)                   \
+	R(u64, value_max_bytes) R(list, ports)
+#define FIELDS_CACHE_PORT(R, O) R(str, node) R(u16, port)
 
 enum {
 	CACHE_WINDOW = 128 << 10, /* bytes under way in one direction */

@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The cache of this node: started, asked, told the time, ended. */
+/* The cache of this node, whoever serves it: started, asked, ended, by the rules. */
 #include <stdlib.h>
-#include <sys/random.h>
-#include <sys/resource.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "cached_impl.h"
 #include "catalog.h"
@@ -12,171 +8,81 @@
 #include "log.h"
 #include "peers.h"
 
-enum {
-	STANDARD_BYTES = 64 << 20,
-	CRAWL_SLOTS = 20000, /* looked at in a second */
-	FIRST_SECOND = 62, /* as memcached's: times before the start are > 0 */
-};
+enum { STANDARD_BYTES = 64 << 20 };
 
-#define SECOND_US 1000000ull
-
-void cached_tick(struct cached *c)
+const struct cached_backend *cached_serving(struct cached *c)
 {
-	u64 us = loop_now_us(c->node->loop);
-	u32 now = FIRST_SECOND;
-
-	if (us > c->started_us)
-		now += (u32)((us - c->started_us) / SECOND_US);
-	if (now == c->m.now)
-		return;
-	if (c->running)
-		memcached_set_time(&c->m, now);
-	else
-		c->m.now = now;
+	if (c->backend && !c->backend->is_there(c))
+		c->backend = NULL;
+	return c->backend;
 }
 
-static u64 time_us(const struct timeval *t)
-{
-	return (u64)t->tv_sec * SECOND_US + (u64)t->tv_usec;
-}
-
-static void describe(void *arg, struct memcached_server *out)
-{
-	struct cached *c = arg;
-	const struct conf_cloud *conf = policy_conf(c->node->policy);
-	struct rusage r;
-
-	getrusage(RUSAGE_SELF, &r);
-	*out = c->server;
-	out->pid = (u64)getpid();
-	out->user_us = time_us(&r.ru_utime);
-	out->system_us = time_us(&r.ru_stime);
-	out->max_connections = conf->cache_connections;
-	out->threads = 1;
-	out->port = c->listener.port;
-	out->idle_timeout_s = conf->cache_idle_ms / 1000;
-}
-
-/* Sessions that are idle, or stuck, for longer than they may be. */
-static void sweep(struct cached *c)
+/* What was not asked for is as virgo_cloud.conf says. */
+static void complete(struct cached *c, struct cached_setup *s)
 {
 	const struct conf_cloud *conf = policy_conf(c->node->policy);
-	u64 idle_s = conf->cache_idle_ms / 1000;
-	u64 stall_s = conf->cache_stall_ms / 1000;
-	struct session *s, *next;
 
-	for (s = LIST_FIRST(&c->sessions); s; s = next) {
-		u32 age = c->m.now - s->active_s;
-		bool stuck = s->in_len || s->out_len ||
-			     s->mc.state != MEMCACHED_COMMAND;
-
-		next = LIST_NEXT(s, entry);
-		if ((stuck && age > stall_s) || (idle_s && age > idle_s)) {
-			c->server.idle_kicks++;
-			s->ops->end(s);
-		}
-	}
+	if (!s->bytes)
+		s->bytes = conf->cache_size_bytes;
+	if (!s->bytes)
+		s->bytes = STANDARD_BYTES;
+	if (!s->value_max)
+		s->value_max = conf->cache_value_max_bytes;
+	if (!s->port && conf->cache_local)
+		s->port = (u16)conf->cache_port;
 }
 
-static void on_second(struct timer *t)
+/* 0, or why the kernel does not serve @s. -EADDRINUSE and @f: nobody could. */
+static int start_in_kernel(struct cached *c, struct cached_setup *s,
+			   struct failure *f)
 {
-	struct cached *c =
-		(struct cached *)((char *)t - offsetof(struct cached, second));
-
-	cached_tick(c);
-	sweep(c);
-	cache_crawl(&c->shard.cache, CRAWL_SLOTS);
-	loop_arm(c->node->loop, t, SECOND_US);
-}
-
-static int make_shard(struct cached *c, u64 bytes, struct failure *f)
-{
-	const struct conf_cloud *conf = policy_conf(c->node->policy);
-	struct cache_setup s = { .budget_bytes = bytes,
-				 .hot_percent = (u8)conf->cache_hot_percent,
-				 .warm_percent = (u8)conf->cache_warm_percent };
-	int ret = -ENOMEM;
-
-	c->pages = pages_new(bytes);
-	if (c->pages) {
-		s.memory = pages_memory(c->pages);
-		if (getrandom(s.seed, sizeof(s.seed), 0) == sizeof(s.seed))
-			ret = cache_init(&c->shard.cache, &s);
-		else
-			ret = -EIO;
-	}
-	if (!ret)
-		return 0;
-	pages_free(c->pages);
-	c->pages = NULL;
-	return failure_set(f, ret, "cache", ret == -EINVAL ?
-			   "1M to 32G, and hot_percent and warm_percent of "
-			   "[cache] 80 together at most" : NULL,
-			   "cannot be made: %s", strerror(-ret));
-}
-
-static int start(struct cached *c, u64 bytes, u16 port, u64 value_max,
-		 struct failure *f)
-{
-	const struct conf_cloud *conf = policy_conf(c->node->policy);
-	struct timespec now;
 	int ret;
 
-	if (c->running)
+	if (!kernel_may(c, s, c->why))
+		return -ENODEV;
+	ret = cached_kernel.start(c, s, f);
+	if (!ret)
+		c->backend = &cached_kernel;
+	else
+		snprintf(c->why, sizeof(c->why), "%.*s", WHY_MAX - 1, f->what);
+	return ret;
+}
+
+int cached_start(struct cached *c, struct cached_setup *s, struct failure *f)
+{
+	int ret;
+
+	if (cached_serving(c))
 		return failure_set(f, -EALREADY, "cache",
 				   "'virgo cache stop' first",
 				   "this node has one already");
-	if (!bytes)
-		bytes = conf->cache_size_bytes ? conf->cache_size_bytes :
-						 STANDARD_BYTES;
-	ret = make_shard(c, bytes, f);
+	kernel_forget(c);
+	complete(c, s);
+	ret = start_in_kernel(c, s, f);
+	if (ret && ret != -EADDRINUSE) {
+		ret = cached_virgod.start(c, s, f);
+		if (!ret)
+			c->backend = &cached_virgod;
+	}
 	if (ret)
 		return ret;
-	c->listener.came = socket_came;
-	if (conf->cache_local || port)
-		ret = listener_open(&c->listener, c->node,
-				    port ? port : (u16)conf->cache_port, f);
-	if (ret) {
-		cache_end(&c->shard.cache);
-		pages_free(c->pages);
-		c->pages = NULL;
-		return ret;
-	}
-	clock_gettime(CLOCK_REALTIME, &now);
-	memset(&c->server, 0, sizeof(c->server));
-	memset(&c->shard.counts, 0, sizeof(c->shard.counts));
-	c->m = (struct memcached){
-		.shards = &c->shard,
-		.shard_count = 1,
-		.describe = describe,
-		.arg = c,
-		.version = "1.6.18-virgo-" VIRGO_VERSION,
-		.value_max = (u32)(value_max ? value_max :
-					       conf->cache_value_max_bytes),
-		.started_s = now.tv_sec - FIRST_SECOND,
-	};
-	c->started_us = loop_now_us(c->node->loop);
-	c->running = true;
-	cached_tick(c);
-	loop_arm(c->node->loop, &c->second, SECOND_US);
+	if (c->backend == &cached_kernel)
+		c->why[0] = '\0';
+	c->setup = *s;
+	log_info("the cache of this node is served by %s%s%s",
+		 c->backend == &cached_kernel ? "the kernel" : "virgod",
+		 *c->why ? ": " : "", c->why);
 	return 0;
 }
 
-static void stop(struct cached *c)
+void cached_stop(struct cached *c)
 {
-	if (!c->running)
-		return;
-	listener_close(&c->listener);
-	loop_disarm(c->node->loop, &c->second);
-	while (!LIST_EMPTY(&c->sessions)) {
-		struct session *s = LIST_FIRST(&c->sessions);
+	const struct cached_backend *b = c->backend;
 
-		s->ops->end(s);
-	}
-	c->running = false;
-	cache_end(&c->shard.cache);
-	pages_free(c->pages);
-	c->pages = NULL;
+	stream_end_all(c);
+	if (b)
+		b->stop(c);
+	c->backend = NULL;
 }
 
 static bool own(const struct node *n, struct span node)
@@ -196,7 +102,12 @@ static void handle_start(struct request *r)
 	if (!request_decode(r, cache_start, &m))
 		return;
 	if (own(r->node, m.node)) {
-		ret = start(c, m.bytes, m.port, m.value_max_bytes, &f);
+		struct cached_setup s = { .bytes = m.bytes,
+					  .port = m.port,
+					  .value_max = m.value_max_bytes,
+					  .aside = m.aside != 0 };
+
+		ret = cached_start(c, &s, &f);
 	} else if (!span_to_cstr(m.node, node, sizeof(node)) ||
 		   !r->node->catalog ||
 		   !catalog_addresses(r->node->catalog, node, addresses,
@@ -223,12 +134,15 @@ static void handle_stop(struct request *r)
 	if (!request_decode(r, cache_stop, &m))
 		return;
 	if (own(r->node, m.node)) {
-		if (!c->running) {
+		bool moving = timer_armed(&c->again);
+
+		kernel_forget(c);
+		if (!cached_serving(c) && !moving) {
 			request_fail(r, -ENOENT, "cache", NULL,
 				     "this node has none");
 			return;
 		}
-		stop(c);
+		cached_stop(c);
 	} else if (!span_to_cstr(m.node, node, sizeof(node)) ||
 		   tunnel_close(c, node)) {
 		request_fail(r, -ENOENT, "cache", NULL,
@@ -237,40 +151,6 @@ static void handle_stop(struct request *r)
 		return;
 	}
 	request_ok(r);
-}
-
-/* Executes @commands; the answers are the caller's to free. */
-static u8 *execute(struct cached *c, struct span commands, size_t *len)
-{
-	struct memcached_conn mc = { 0 };
-	const u8 *in = commands.data;
-	size_t left = commands.len, at = 0;
-	u8 *out = malloc(CACHE_ANSWER_MAX);
-	bool full = true;
-
-	cached_tick(c);
-	while (out && full && mc.state != MEMCACHED_CLOSING) {
-		size_t used = memcached_run(&c->m, &mc, in, left, &c->reply);
-		u32 i;
-
-		in += used;
-		left -= used;
-		full = c->reply.full;
-		for (i = 0; i < c->reply.count; i++) {
-			const struct memcached_vec *v = &c->reply.vec[i];
-
-			if (v->len > CACHE_ANSWER_MAX - at) {
-				full = false;
-				break;
-			}
-			memcpy(out + at, v->base, v->len);
-			at += v->len;
-		}
-		memcached_sent(&c->m, &c->reply);
-	}
-	memcached_leave(&c->m, &mc);
-	*len = at;
-	return out;
 }
 
 /* A local caller's request for another node. */
@@ -392,10 +272,7 @@ static bool may_ask(struct request *r, const struct msg_cache_ask *m)
 static void handle_ask(struct request *r)
 {
 	struct cached *c = r->node->cached;
-	struct msg_cache_answer answer;
 	struct msg_cache_ask m;
-	size_t len;
-	u8 *out;
 
 	if (!request_decode(r, cache_ask, &m))
 		return;
@@ -405,26 +282,44 @@ static void handle_ask(struct request *r)
 	}
 	if (!may_ask(r, &m))
 		return;
-	if (!c->running) {
+	if (!cached_serving(c)) {
 		request_fail(r, -ENOENT, r->node->local.node,
 			     "'virgo cache start' there", "it has no cache");
 		return;
 	}
-	out = execute(c, m.commands, &len);
-	if (!out) {
+	c->backend->ask(r, m.commands);
+}
+
+static void handle_list(struct request *r)
+{
+	struct cached *c = r->node->cached;
+	const struct cached_backend *b = cached_serving(c);
+	struct msg_cache_listed m = { 0 };
+	size_t len;
+	u8 *ports = tunnel_list(c, &len);
+
+	if (!ports) {
 		request_fail(r, -ENOMEM, "cache", NULL, "out of memory");
 		return;
 	}
-	answer.answers = (struct span){ out, (u32)len };
-	request_reply(r, CACHE_ANSWER, cache_answer, &answer);
-	free(out);
+	if (b) {
+		m.where = span_of(b->name);
+		m.why = span_of(c->why);
+		m.port = c->setup.port;
+		m.bytes = c->setup.bytes;
+		m.value_max_bytes = c->setup.value_max;
+	}
+	m.ports = (struct span){ ports, (u32)len };
+	request_reply(r, CACHE_LISTED, cache_listed, &m);
+	free(ports);
 }
 
 static void on_reload(struct node *n)
 {
 	const struct conf_cloud *conf = policy_conf(n->policy);
 
-	if (n->cached->running &&
+	kernel_reload(n->cached);
+	if (n->cached->backend == &cached_virgod &&
 	    cache_set_ratio(&n->cached->shard.cache,
 			    (u8)conf->cache_hot_percent,
 			    (u8)conf->cache_warm_percent))
@@ -439,7 +334,9 @@ struct cached *cached_new(struct node *n)
 		{ MSG_CACHE_STOP, FROM_ROOT, handle_stop },
 		{ MSG_CACHE_ASK, FROM_LOCAL | FROM_ROOT | FROM_PEER,
 		  handle_ask },
+		{ MSG_CACHE_LIST, FROM_LOCAL | FROM_ROOT, handle_list },
 	};
+	struct cached_setup s = { 0 };
 	struct cached *c = calloc(1, sizeof(*c));
 	struct failure f;
 
@@ -451,12 +348,13 @@ struct cached *cached_new(struct node *n)
 		return NULL;
 	}
 	c->node = n;
-	c->second.fire = on_second;
 	n->cached = c;
 	service_add(n, table, ARRAY_SIZE(table));
 	stream_serve(c);
 	policy_on_reload(n, on_reload);
-	if (policy_conf(n->policy)->cache_size_bytes && start(c, 0, 0, 0, &f))
+	kernel_find(c);
+	if (!c->backend && policy_conf(n->policy)->cache_size_bytes &&
+	    cached_start(c, &s, &f))
 		log_error("%s: %s", f.object, f.what);
 	return c;
 }
@@ -472,9 +370,13 @@ void cached_free(struct cached *c)
 		LIST_REMOVE(a, entry);
 		asked_free(a);
 	}
-	stream_end_all(c);
+	kernel_forget(c);
+	relay_end_questions(c);
 	tunnel_close_all(c);
-	stop(c);
+	/* The kernel's goes on. */
+	if (c->backend == &cached_kernel)
+		c->backend = NULL;
+	cached_stop(c);
 	c->node->cached = NULL;
 	free(c);
 }

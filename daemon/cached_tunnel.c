@@ -311,6 +311,30 @@ int tunnel_close(struct cached *c, const char *node)
 	return 0;
 }
 
+u8 *tunnel_list(struct cached *c, size_t *len)
+{
+	struct tunnel_port *p;
+	struct rec_cache_port r;
+	struct wcursor w;
+	u8 *out;
+
+	*len = 0;
+	LIST_FOREACH(p, &c->ports, entry) {
+		r.node = span_of(p->node);
+		*len += 4 + rec_cache_port_size(&r);
+	}
+	out = malloc(*len + 1);
+	w = wcursor_of(out, out ? *len : 0);
+	LIST_FOREACH(p, &c->ports, entry) {
+		if (!out)
+			break;
+		r = (struct rec_cache_port){ span_of(p->node),
+					     p->listener.port };
+		rec_cache_port_append(&w, &r);
+	}
+	return out;
+}
+
 void tunnel_close_all(struct cached *c)
 {
 	while (!LIST_EMPTY(&c->ports))

@@ -344,6 +344,11 @@ void handover_free(struct handover *h)
 	free(h);
 }
 
+struct module *handover_module(const struct handover *h)
+{
+	return h->module;
+}
+
 bool handover_possible(const struct handover *h)
 {
 	return h && module_is_there(h->module) &&

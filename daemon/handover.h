@@ -22,6 +22,7 @@
 #include "node.h"
 
 struct handover;
+struct module;
 
 /* Needs n->peers and n->policy. NULL when memory is out. */
 struct handover *handover_new(struct node *n);
@@ -29,6 +30,9 @@ struct handover *handover_new(struct node *n);
 void handover_end(struct handover *h);
 /* Before n->peers goes, after the listeners have. */
 void handover_free(struct handover *h);
+
+/* The link to virgo.ko, as long as @h is there. */
+struct module *handover_module(const struct handover *h);
 
 /* Whether connections of class TLS_MODULE are to be accepted. */
 bool handover_possible(const struct handover *h);

@@ -7,7 +7,7 @@
  * of generic netlink, which tells of families that come and go, and while the
  * module is there in its group "peers".
  */
-#include "module.h"
+#include "module_impl.h"
 
 #include <linux/genetlink.h>
 #include <linux/netlink.h>
@@ -23,21 +23,7 @@
 #include "netlink.h"
 #include "policy.h"
 
-enum { MESSAGE_MAX = 512, NEWS_MAX = 8192, PATIENCE_S = 5 };
-
-struct module {
-	struct node *node;
-	struct watch news;
-	int fd; /* requests */
-	u32 sequence;
-	u16 family; /* 0: not there */
-	struct policy *told; /* whose rules the module has; NULL: none */
-	struct callers *callers;
-	u32 *uids; /* which accounts it was told may call */
-	u32 uid_count;
-	void (*wanted)(void *arg, const char *node);
-	void *arg;
-};
+enum { NEWS_MAX = 8192, PATIENCE_S = 5 };
 
 /* Who may call, as [functions] says it: a node, or a user of one. */
 struct caller {
@@ -274,6 +260,8 @@ static void hear_controller(struct module *m, const struct nl_header *h)
 	} else if (h->command == CTRL_CMD_DELFAMILY) {
 		m->family = 0;
 		log_info("virgo.ko has gone");
+		if (m->gone)
+			m->gone(m->gone_arg);
 	}
 }
 
@@ -376,6 +364,12 @@ void module_free(struct module *m)
 	policy_put(m->told);
 	free(m->uids);
 	free(m);
+}
+
+void module_on_gone(struct module *m, void (*gone)(void *arg), void *arg)
+{
+	m->gone = gone;
+	m->gone_arg = arg;
 }
 
 bool module_is_there(const struct module *m)

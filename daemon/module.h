@@ -27,6 +27,27 @@ bool module_is_there(const struct module *m);
 void module_reload(struct module *m);
 /* There will be no connection to @node soon: its callers need not wait. */
 void module_refuse(struct module *m, const char *node);
+/* @gone runs in the loop when the module was unloaded; one may be told. */
+void module_on_gone(struct module *m, void (*gone)(void *arg), void *arg);
+
+/* A cache of the module's, on a port of 127.0.0.1. */
+struct module_cache {
+	u16 port;
+	u64 bytes; /* its budget; 0 asks for the module's default */
+	u32 value_max; /* the longest value; the same */
+	u32 idle_s; /* a connection may be quiet; 0: for ever */
+	u32 connections; /* told only */
+};
+
+/* Starts @mc, in which @bytes and @value_max are then as the module has bounded
+ * them. -ENODEV without the module, -EADDRINUSE, -EUSERS too many, -ENOMEM.
+ */
+int module_cache_start(struct module *m, struct module_cache *mc);
+/* 0 or -ENOENT; its connections end, and what is in it is lost. */
+int module_cache_stop(struct module *m, u16 port);
+/* The one on @port, for 0 the one that was started first: 0 or -ENOENT. */
+int module_cache_find(struct module *m, u16 port, struct module_cache *out);
+
 /*
  * Hands socket @fd, encrypted by the kernel, over as a connection to @node. A
  * descriptor that becomes readable when the connection ends and ends it when

@@ -95,6 +95,10 @@
 	K(cache, local, BOOL, (), "yes",                                       \
 	  "Whether that port is there at all: without it the cache is reached "\
 	  "by virgo cache and from other nodes only.")                         \
+	K(cache, kernel, BOOL, (), "yes",                                      \
+	  "Whether virgo.ko serves the cache where it is loaded, if local is " \
+	  "yes and allow has no line that keeps nobody of this node out. Read "\
+	  "when the cache is started.")                                        \
 	K(cache, value_max, SIZE, (1024, 67108864), "1M",                      \
 	  "Largest item of the cache, counted as memcached does: key, value "  \
 	  "and about 60 bytes. Read when the cache is started.")               \

@@ -52,7 +52,7 @@ _virgo() {
 			"$(_virgo_options "$verb")" -- "$cur")
 	elif [[ $verb == cache && $prev == cache ]]; then
 		mapfile -t COMPREPLY < <(compgen -W \
-			"start stop stats get set" -- "$cur")
+			"start stop list stats get set" -- "$cur")
 	elif [[ $verb =~ ^(node|doctor)$ ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(_virgo_nodes)" -- "$cur")
 	else
