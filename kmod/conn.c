@@ -1,22 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Connections: moving bytes; lifetimes and locks are in conn.h. */
-#include "conn.h"
-
+/* Connections: what comes, and their ends; lifetimes and locks are in conn.h. */
 #include <linux/mm.h>
 #include <linux/tcp.h>
 #include <net/tcp_states.h>
 
 #include "conn_buffer.h"
-#include "core/env.h"
-#include "instance.h"
+#include "conn_impl.h"
 #include "vars.h"
-
-enum { VECTORS = 16 };
-
-static void wake_io(struct conn *c)
-{
-	queue_work(virgo_io, &c->io);
-}
 
 /* The socket's callbacks. Those that were there before (TLS has its own) run
  * first. Softirq or process context.
@@ -31,7 +21,7 @@ static void on_data(struct sock *sk)
 	if (c) {
 		if (!c->ops->plain)
 			c->data_ready(sk);
-		wake_io(c);
+		conn_wake(c);
 	}
 	read_unlock_bh(&sk->sk_callback_lock);
 }
@@ -45,7 +35,7 @@ static void on_space(struct sock *sk)
 	if (c) {
 		c->write_space(sk);
 		if (sk_stream_is_writeable(sk))
-			wake_io(c);
+			conn_wake(c);
 	}
 	read_unlock_bh(&sk->sk_callback_lock);
 }
@@ -59,7 +49,7 @@ static void on_state(struct sock *sk)
 	c = sk->sk_user_data;
 	if (c) {
 		c->state_change(sk);
-		wake_io(c);
+		conn_wake(c);
 	}
 	read_unlock_bh(&sk->sk_callback_lock);
 }
@@ -109,40 +99,6 @@ static void give_callbacks_back(struct conn *c)
 	/* Callbacks also run where the socket is owned by a process. */
 	lock_sock(sk);
 	release_sock(sk);
-}
-
-struct conn_out *conn_out_new(size_t len)
-{
-	struct conn_out *out = kvmalloc(sizeof(*out) + len, GFP_KERNEL);
-
-	if (out) {
-		out->len = len;
-		out->sent = 0;
-	}
-	return out;
-}
-
-void conn_out_free(struct conn_out *out)
-{
-	kvfree(out);
-}
-
-int conn_send(struct conn *c, struct conn_out *out, bool bounded)
-{
-	int ret = 0;
-
-	spin_lock_bh(&c->lock);
-	if (c->state != CONN_OPEN) {
-		ret = -ENOTCONN;
-	} else if (bounded && c->unsent > CONN_UNSENT_MAX) {
-		ret = -ENOBUFS;
-	} else {
-		list_add_tail(&out->link, &c->out);
-		WRITE_ONCE(c->unsent, c->unsent + out->len);
-		wake_io(c);
-	}
-	spin_unlock_bh(&c->lock);
-	return ret;
 }
 
 /* Room for a request of @need bytes, at least for what is there. */
@@ -197,16 +153,23 @@ static int run_protocol(struct conn *c)
 	return grow(c, need);
 }
 
-/* TCP gives all that it has, but stops at an urgent byte: a receive that was not
- * filled has emptied it, and what comes later wakes io. So does the end, which may
+/* TCP gives all that it has, but stops at an urgent byte, and TLS at a record of
+ * another kind, which is in the queue or was made ready: a receive that was not filled
+ * has emptied it otherwise, and what comes later wakes io. So does the end, which may
  * have come before io began, though.
  */
-static bool is_dry(struct sock *sk)
+static bool is_dry(struct conn *c)
 {
-	return !(READ_ONCE(sk->sk_shutdown) & RCV_SHUTDOWN) &&
-	       !READ_ONCE(sk->sk_err) &&
-	       READ_ONCE(sk->sk_state) == TCP_ESTABLISHED &&
-	       !READ_ONCE(tcp_sk(sk)->urg_data);
+	struct sock *sk = c->sock->sk;
+
+	if (READ_ONCE(sk->sk_shutdown) & RCV_SHUTDOWN ||
+	    READ_ONCE(sk->sk_err) ||
+	    READ_ONCE(sk->sk_state) != TCP_ESTABLISHED ||
+	    READ_ONCE(tcp_sk(sk)->urg_data))
+		return false;
+	return c->ops->plain ||
+	       (skb_queue_empty_lockless(&sk->sk_receive_queue) &&
+		!sk_is_readable(sk));
 }
 
 static int nothing_there(struct conn *c)
@@ -248,142 +211,11 @@ static int receive(struct conn *c)
 	}
 	if (ret <= 0)
 		return ret ? ret : -ECONNRESET;
-	c->dry = c->ops->plain && c->in_len + ret < c->in_size &&
-		 is_dry(c->sock->sk);
+	c->dry = c->in_len + ret < c->in_size && is_dry(c);
 	WRITE_ONCE(c->heard, jiffies);
 	c->in_len += ret;
 	ret = run_protocol(c);
 	return ret ? ret : 1;
-}
-
-static u32 take_queued(struct conn *c)
-{
-	u32 ret;
-
-	spin_lock_bh(&c->lock);
-	list_splice_tail_init(&c->out, &c->sending);
-	ret = c->unsent;
-	spin_unlock_bh(&c->lock);
-	return ret;
-}
-
-/* Whoever queues something wakes io afterwards, so none may be seen without lock. */
-static u32 unsent(struct conn *c)
-{
-	return READ_ONCE(c->unsent) ? take_queued(c) : 0;
-}
-
-/* Takes @sent bytes off the front. */
-static void advance(struct conn *c, u32 sent)
-{
-	struct conn_out *out, *next;
-
-	bool was_full;
-
-	spin_lock_bh(&c->lock);
-	was_full = c->unsent > CONN_UNSENT_MAX;
-	WRITE_ONCE(c->unsent, c->unsent - sent);
-	was_full &= c->unsent <= CONN_UNSENT_MAX;
-	spin_unlock_bh(&c->lock);
-	if (was_full)
-		wake_up_all(&c->room);
-	list_for_each_entry_safe(out, next, &c->sending, link) {
-		u32 n = min(sent, out->len - out->sent);
-
-		out->sent += n;
-		sent -= n;
-		if (out->sent < out->len)
-			break;
-		list_del(&out->link);
-		conn_out_free(out);
-	}
-}
-
-/* 1 when something was sent, 0 when nothing is to be, or the peer does not take
- * more now.
- */
-static int send(struct conn *c)
-{
-	struct msghdr msg = { .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL };
-	struct kvec iov[VECTORS] NOT_CLEARED;
-	struct conn_out *out;
-	size_t len = 0;
-	int count = 0;
-	int ret;
-
-	if (!unsent(c))
-		return 0;
-	list_for_each_entry(out, &c->sending, link) {
-		if (count == VECTORS)
-			break;
-		iov[count].iov_base = out->data + out->sent;
-		iov[count].iov_len = out->len - out->sent;
-		len += iov[count++].iov_len;
-	}
-	ret = kernel_sendmsg(c->sock, &msg, iov, count, len);
-	if (ret == -EAGAIN || ret == -EINTR)
-		return 0; /* TCP has noted that it is to tell us of room */
-	if (ret <= 0)
-		return ret ? ret : -EPIPE;
-	advance(c, ret);
-	return 1;
-}
-
-bool conn_may_send(struct conn *c)
-{
-	return unsent(c) <= CONN_UNSENT_MAX;
-}
-
-/* Drops @sent bytes from the front of the vectors. */
-static void skip(struct kvec **iov, u32 *count, u32 sent)
-{
-	while (*count && sent >= (*iov)->iov_len) {
-		sent -= (*iov)->iov_len;
-		(*iov)++;
-		(*count)--;
-	}
-	if (*count) {
-		(*iov)->iov_base += sent;
-		(*iov)->iov_len -= sent;
-	}
-}
-
-static int copy_to_queue(struct conn *c, const struct kvec *iov, u32 count,
-			 u32 len)
-{
-	struct conn_out *out = conn_out_new(len);
-	u8 *to;
-	int ret;
-	u32 i;
-
-	if (!out)
-		return -ENOMEM;
-	to = out->data;
-	for (i = 0; i < count; i++) {
-		memcpy(to, iov[i].iov_base, iov[i].iov_len);
-		to += iov[i].iov_len;
-	}
-	ret = conn_send(c, out, false);
-	if (ret)
-		conn_out_free(out);
-	return ret;
-}
-
-int conn_send_now(struct conn *c, struct kvec *iov, u32 count, u32 len)
-{
-	struct msghdr msg = { .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL };
-	int ret = -EAGAIN;
-
-	if (!unsent(c))
-		ret = kernel_sendmsg(c->sock, &msg, iov, count, len);
-	if (ret == -EAGAIN || ret == -EINTR)
-		ret = 0;
-	if (ret < 0)
-		return ret;
-	if (ret == len)
-		return 0;
-	skip(&iov, &count, ret);
-	return copy_to_queue(c, iov, count, len - ret);
 }
 
 static void io(struct work_struct *work)
@@ -397,18 +229,18 @@ static void io(struct work_struct *work)
 		got = 0;
 		if (READ_ONCE(c->state) != CONN_OPEN)
 			return;
-		if (unsent(c) <= CONN_UNSENT_MAX)
+		if (conn_unsent(c) <= CONN_UNSENT_MAX)
 			got = receive(c);
 		if (got >= 0)
-			sent = send(c);
-		if (got < 0 || sent < 0 || (c->finish && !unsent(c))) {
+			sent = conn_send_queued(c);
+		if (got < 0 || sent < 0 || (c->finish && !conn_unsent(c))) {
 			conn_fail(c, min3(got, sent, 0));
 			return;
 		}
 		cond_resched();
 	}
 	if (got > 0 || sent > 0)
-		wake_io(c);
+		conn_wake(c);
 }
 
 static void idle(struct work_struct *work)
@@ -460,15 +292,6 @@ void conn_close(struct conn *c)
 	conn_fail(c, 0);
 }
 
-static void free_outs(struct list_head *list)
-{
-	struct conn_out *out, *next;
-
-	list_for_each_entry_safe(out, next, list, link)
-		conn_out_free(out);
-	INIT_LIST_HEAD(list);
-}
-
 /* A socket of the kernel does not keep its namespace: nothing of it may be left
  * there when that ends.
  */
@@ -507,10 +330,11 @@ static void release(struct work_struct *work)
 	cancel_work_sync(&c->io);
 	cancel_delayed_work_sync(&c->idle);
 	c->ops->closed(c);
-	take_queued(c);
-	free_outs(&c->sending);
 	drop_buffer(c);
+	mutex_lock(&c->tx);
+	conn_drop_queued(c);
 	let_go(c);
+	mutex_unlock(&c->tx);
 	WRITE_ONCE(c->state, CONN_DEAD);
 	wake_up_all(&c->gone);
 	wake_up_all(&c->room);
@@ -554,7 +378,7 @@ static int open_listed(struct conn *c)
 		spin_lock(&c->lock);
 		WRITE_ONCE(c->state, CONN_OPEN);
 		/* Data may have been there all the time. */
-		wake_io(c);
+		conn_wake(c);
 		if (c->idle_ms)
 			queue_delayed_work(virgo_ctl, &c->idle,
 					   msecs_to_jiffies(c->idle_ms));
@@ -572,6 +396,7 @@ int conn_start(struct conn *c, struct instance *in, struct socket *sock,
 
 	kref_init(&c->ref);
 	spin_lock_init(&c->lock);
+	mutex_init(&c->tx);
 	INIT_LIST_HEAD(&c->out);
 	INIT_LIST_HEAD(&c->sending);
 	INIT_WORK(&c->io, io);

@@ -3,12 +3,13 @@
  * A TCP connection that the kernel serves. What the bytes mean is its
  * protocol's (struct conn_ops); this moves them.
  *
- * One work item, io, receives and sends; nothing else does, so it needs no lock
- * for its own. The socket's callbacks queue it, on the processor that took the
- * packet; others queue it when they have something to send. Each pass receives
- * what there is, has the protocol take all whole requests of it, and sends all
- * answers at once. It rests when the peer reads too slowly (CONN_UNSENT_MAX) and
- * yields after CONN_PASSES.
+ * One work item, io, receives; nothing else does, so it needs no lock for that. The
+ * socket's callbacks queue it, on the processor that took the packet; others queue
+ * it when they have something to send. Each pass receives what there is, has the
+ * protocol take all whole requests of it, and sends all answers at once. It rests
+ * when the peer reads too slowly (CONN_UNSENT_MAX) and yields after CONN_PASSES. Who
+ * may sleep sends himself unless somebody does already (conn_send_here()), which
+ * saves a wake-up; what is left then is io's.
  *
  * States: NEW, OPEN, CLOSING, DEAD, in this order. conn_close() may be called in any
  * context, any number of times; another work item, release, does it: takes the
@@ -18,14 +19,16 @@
  * whoever made it; more by conn_get(). They keep the struct, not the socket.
  * Socket callbacks need none: release ends them first.
  *
- * Locks: conn.lock (outgoing queue, state) inside conns.lock (list, count);
- * nothing inside these.
+ * Locks: conn.tx (the socket's sending side) outside the socket's own and conn.lock;
+ * conn.lock (outgoing queue, state) inside conns.lock (list, count); nothing inside
+ * these.
  */
 #ifndef VIRGO_KMOD_CONN_H
 #define VIRGO_KMOD_CONN_H
 
 #include <linux/kref.h>
 #include <linux/list.h>
+#include <linux/mutex.h>
 #include <linux/net.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
@@ -93,7 +96,9 @@ struct conn {
 	size_t in_size, in_len;
 	bool dry; /* the socket has no more than was received */
 	bool again, finish; /* set by the protocol */
-	struct list_head sending;
+
+	struct mutex tx;
+	struct list_head sending; /* under tx */
 
 	spinlock_t lock;
 	enum conn_state state; /* under lock; READ_ONCE to peek */
@@ -138,11 +143,19 @@ void conn_fail(struct conn *c, int why);
 /* A buffer for @len bytes at out->data, or NULL. May sleep. */
 struct conn_out *conn_out_new(size_t len);
 void conn_out_free(struct conn_out *out);
+/* @out with its first @len bytes, in less memory: what a peer does not read is counted
+ * by its bytes. Takes @out. May sleep.
+ */
+struct conn_out *conn_out_cut(struct conn_out *out, size_t len);
 /*
  * Sends @out after what was queued before. 0 and @out is taken, or -ENOTCONN,
  * or, if @bounded, -ENOBUFS when too much is queued. Any context.
  */
 int conn_send(struct conn *c, struct conn_out *out, bool bounded);
+/* The same, at once if nobody else is sending. May sleep; not from received(). */
+int conn_send_here(struct conn *c, struct conn_out *out, bool bounded);
+/* The same from received(): sent when that has returned. 0 or -ENOTCONN. */
+int conn_answer(struct conn *c, struct conn_out *out);
 /*
  * The same for @len bytes in @count vectors, from received() only: they are sent
  * at once as far as possible, and only the rest is copied. @iov is used up. 0,

@@ -30,14 +30,21 @@ struct call {
 };
 
 /* A call of the other side. */
-struct job {
-	struct work_struct work;
-	struct peer *peer; /* counted */
+struct asked {
 	struct virgo_fn *fn; /* entered */
 	u64 tag;
 	ktime_t deadline;
 	u32 result_max;
 	u32 arg_len;
+	const void *arg;
+	const char *user;
+};
+
+/* One that has to wait for its turn. */
+struct job {
+	struct work_struct work;
+	struct peer *peer; /* counted */
+	struct asked asked;
 	char user[USER_NAME_BYTES];
 	u8 arg[];
 };
@@ -121,7 +128,7 @@ static struct conn_out *error_new(u64 tag, int code, struct span object)
 }
 
 /* The result lies behind the header and its own length already. */
-static void called_finish(struct conn_out *out, u64 tag, u32 len)
+static struct conn_out *called_finish(struct conn_out *out, u64 tag, u32 len)
 {
 	const struct frame f = {
 		.type = MSG_CALLED,
@@ -132,39 +139,49 @@ static void called_finish(struct conn_out *out, u64 tag, u32 len)
 
 	frame_encode(&f, out->data);
 	put_u32(out->data + FRAME_HEADER_BYTES, len);
-	out->len = FRAME_HEADER_BYTES + f.length;
+	return conn_out_cut(out, FRAME_HEADER_BYTES + f.length);
+}
+
+/* Runs it and leaves it. What is to be answered, or NULL. */
+static struct conn_out *run(struct peer *p, const struct asked *a)
+{
+	const struct virgo_fn_caller caller = {
+		.node = p->node,
+		.user = a->user,
+		.deadline = a->deadline,
+		.in = p->conn.in,
+	};
+	struct conn_out *out;
+	ssize_t ret = -ETIMEDOUT;
+
+	out = conn_out_new(FRAME_HEADER_BYTES + 4 + a->result_max);
+	if (!out)
+		ret = -ENOMEM;
+	else if (ktime_before(ktime_get(), a->deadline))
+		ret = fn_run(a->fn, &caller, a->arg, a->arg_len,
+			     out->data + FRAME_HEADER_BYTES + 4,
+			     a->result_max);
+	if (ret >= 0) {
+		out = called_finish(out, a->tag, ret);
+	} else {
+		conn_out_free(out);
+		out = error_new(a->tag, ret, span_of(a->fn->name));
+	}
+	fn_leave(a->fn);
+	return out;
 }
 
 static void job_run(struct work_struct *work)
 {
 	struct job *job = container_of(work, struct job, work);
 	struct peer *p = job->peer;
-	const struct virgo_fn_caller caller = {
-		.node = p->node,
-		.user = job->user,
-		.deadline = job->deadline,
-		.in = p->conn.in,
-	};
-	struct conn_out *out;
-	ssize_t ret = -ETIMEDOUT;
+	struct conn_out *out = run(p, &job->asked);
 
-	out = conn_out_new(FRAME_HEADER_BYTES + 4 + job->result_max);
-	if (!out)
-		ret = -ENOMEM;
-	else if (ktime_before(ktime_get(), job->deadline))
-		ret = fn_run(job->fn, &caller, job->arg, job->arg_len,
-			     out->data + FRAME_HEADER_BYTES + 4,
-			     job->result_max);
-	if (ret >= 0) {
-		called_finish(out, job->tag, ret);
-	} else {
-		conn_out_free(out);
-		out = error_new(job->tag, ret, span_of(job->fn->name));
-	}
-	fn_leave(job->fn);
 	atomic_dec(&p->jobs);
-	if (answer(p, out))
+	if (!out)
 		conn_fail(&p->conn, -ENOMEM);
+	else if (conn_send_here(&p->conn, out, false))
+		conn_out_free(out);
 	conn_put(&p->conn);
 	kvfree(job);
 }
@@ -181,12 +198,65 @@ static bool is_allowed(struct peer *p, const struct msg_call *m, char *name,
 }
 
 /* 0, or why it is refused. */
-static int job_start(struct peer *p, u64 tag, const struct msg_call *m)
+static int job_start(struct peer *p, const struct asked *a)
 {
-	struct instance *in = p->conn.in;
+	struct job *job;
+	int ret;
+
+	if (atomic_inc_return(&p->jobs) >
+	    instance_limit(p->conn.in, LIMIT_JOBS)) {
+		ret = -EBUSY;
+		goto dec_jobs;
+	}
+	job = kvmalloc(sizeof(*job) + a->arg_len, GFP_KERNEL);
+	if (!job) {
+		ret = -ENOMEM;
+		goto dec_jobs;
+	}
+	INIT_WORK(&job->work, job_run);
+	conn_get(&p->conn);
+	job->peer = p;
+	job->asked = *a;
+	strscpy(job->user, a->user, sizeof(job->user));
+	job->asked.user = job->user;
+	job->asked.arg = memcpy(job->arg, a->arg, a->arg_len);
+	queue_work(virgo_fn_queue, &job->work);
+	return 0;
+
+dec_jobs:
+	atomic_dec(&p->jobs);
+	return ret;
+}
+
+/* What does not wait runs at once, before the next request, but not for one who does
+ * not read.
+ */
+static int start(struct peer *p, const struct asked *a)
+{
+	struct conn_out *out;
+
+	if (!a->fn->quick || !conn_may_send(&p->conn))
+		return job_start(p, a);
+	out = run(p, a);
+	if (!out)
+		conn_fail(&p->conn, -ENOMEM);
+	else if (conn_answer(&p->conn, out))
+		conn_out_free(out);
+	return 0;
+}
+
+static int on_allowed(struct peer *p, const struct frame *f,
+		      const struct msg_call *m)
+{
 	char user[USER_NAME_BYTES];
 	char name[FN_NAME_BYTES];
-	struct job *job;
+	struct asked a = {
+		.tag = f->tag,
+		.deadline = ktime_add_ms(ktime_get(), m->deadline_ms),
+		.arg_len = m->argument.len,
+		.arg = m->argument.data,
+		.user = user,
+	};
 	int ret;
 
 	/* Names that are not allowed are not told from those that are not. */
@@ -194,36 +264,13 @@ static int job_start(struct peer *p, u64 tag, const struct msg_call *m)
 		return -EACCES;
 	if (m->argument.len > VIRGO_FN_BYTES_MAX)
 		return -E2BIG;
-	if (atomic_inc_return(&p->jobs) > instance_limit(in, LIMIT_JOBS)) {
-		ret = -EBUSY;
-		goto dec_jobs;
-	}
-	job = kvmalloc(sizeof(*job) + m->argument.len, GFP_KERNEL);
-	if (!job) {
-		ret = -ENOMEM;
-		goto dec_jobs;
-	}
-	job->fn = fn_enter(name);
-	if (!job->fn) {
-		ret = -ENOENT;
-		goto free_job;
-	}
-	INIT_WORK(&job->work, job_run);
-	conn_get(&p->conn);
-	job->peer = p;
-	job->tag = tag;
-	job->deadline = ktime_add_ms(ktime_get(), m->deadline_ms);
-	job->result_max = min_t(u32, m->result_max, VIRGO_FN_BYTES_MAX);
-	job->arg_len = m->argument.len;
-	strscpy(job->user, user, sizeof(job->user));
-	memcpy(job->arg, m->argument.data, m->argument.len);
-	queue_work(virgo_fn_queue, &job->work);
-	return 0;
-
-free_job:
-	kvfree(job);
-dec_jobs:
-	atomic_dec(&p->jobs);
+	a.fn = fn_enter(name);
+	if (!a.fn)
+		return -ENOENT;
+	a.result_max = min(m->result_max, a.fn->max_result);
+	ret = start(p, &a);
+	if (ret)
+		fn_leave(a.fn);
 	return ret;
 }
 
@@ -233,7 +280,7 @@ static int on_call(struct peer *p, const struct frame *f, const u8 *payload)
 	int ret = msg_call_decode(&m, payload, f->length);
 
 	if (!ret)
-		ret = job_start(p, f->tag, &m);
+		ret = on_allowed(p, f, &m);
 	return ret ? answer(p, error_new(f->tag, ret, m.name)) : 0;
 }
 
@@ -542,7 +589,7 @@ ssize_t peer_call(struct instance *in, const struct call_request *r)
 	if (ret)
 		goto put_peer;
 	out = call_frame(call.tag, &rest);
-	ret = out ? conn_send(&p->conn, out, true) : -ENOMEM;
+	ret = out ? conn_send_here(&p->conn, out, true) : -ENOMEM;
 	if (ret)
 		conn_out_free(out);
 	else

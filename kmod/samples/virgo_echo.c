@@ -34,6 +34,7 @@ static struct virgo_fn function = {
 	.owner = THIS_MODULE,
 	.max_arg = VIRGO_FN_BYTES_MAX,
 	.max_result = VIRGO_FN_BYTES_MAX,
+	.quick = true,
 	.call = echo,
 };
 

@@ -431,17 +431,23 @@ def hostile_peers():
 
 
 def slowly_and_all_at_once():
-    netlink.request(CMD_FN_ALLOW, {A_FN_NAME: "checksum", A_NODE: "beta"})
-    pair = Adopted(both=False)
-    sock = pair.far
-    want = struct.pack("<II", 4, crc32c(b"drip"))
-    for byte in call_frame("checksum", b"drip", tag=3):
+    """A function that has a queue, and one that is run at once."""
+    for name, result in (("checksum", struct.pack("<I", crc32c(b"drip"))),
+                         ("echo", b"drip")):
+        allow(name, "beta")
+        pair = Adopted(both=False)
+        drip_and_flood(pair.far, name, struct.pack("<I", len(result)) + result)
+        pair.close()
+
+
+def drip_and_flood(sock, name, want):
+    for byte in call_frame(name, b"drip", tag=3):
         sock.sendall(bytes([byte]))
     assert receive_frame(sock) == (CALLED, REPLY, 3, want)
     # Nobody reads: what is queued is bounded, and then all of it is there.
     many = 20000
     sent = threading.Thread(target=lambda: sock.sendall(b"".join(
-        call_frame("checksum", b"drip", tag=i) for i in range(many))))
+        call_frame(name, b"drip", tag=i) for i in range(many))))
     sent.start()
     seen = set()
     busy = 0
@@ -455,7 +461,6 @@ def slowly_and_all_at_once():
             assert payload == want
     sent.join()
     assert len(seen) == many and busy < many, busy
-    pair.close()
 
 
 def ends_in_every_way():
