@@ -78,24 +78,6 @@ for row in "${call_peers[@]}"; do
 		"the same: time this machine took to emulate it"
 done
 
-# bench_guest NAME MODULES COMMAND...: runs it in the guest, if that was not yet done;
-# its lines, each after the time it came, are kept in $NET_DIR/NAME.
-bench_guest() {
-	local name=$1 modules=$2 line dir
-
-	[ ! -e "$NET_DIR/$name" ] || return 0
-	shift 2
-	dir=$(build_module 6.12)
-	"$VM_SRC/guest" --kernel 6.12 --icount --mem 768M --timeout 1800 \
-		--append mitigations=off --extra-modules "$dir" \
-		--modules "$modules" -- "$@" |
-		while IFS= read -r line; do
-			echo "$EPOCHREALTIME $line"
-		done > "$NET_DIR/guest.tmp"
-	cp "$NET_DIR/guest.tmp" "$bench_out/$name"
-	mv "$NET_DIR/guest.tmp" "$NET_DIR/$name"
-}
-
 # call_guest ROUND: all of them in one guest. Any machine that has the instructions
 # for AES loads aesni_intel by itself.
 call_guest() {

@@ -4,8 +4,14 @@
 # Memory lent over NBD: virgo-nbd beside nbdkit's memory plugin, nbd-server and
 # qemu-nbd on files in memory, all on loopback TCP, loaded by nbd_load.c. The
 # peer of a figure is the best of them in that round.
+#
+# What swapping on them costs is counted in a guest with one processor, whose clock is
+# its instructions: the program that swaps, both ends and the kernel together. The
+# kernel's own NVMe over TCP is beside it. Copies and cleared pages look dearer than
+# they are, since each step of a repeated instruction counts.
 . "$bench_dir/../net/kit.sh"
-for program in nbdkit nbd-server qemu-nbd; do
+VM_SRC=$bench_dir/../vm
+for program in nbdkit nbd-server nbd-client qemu-nbd qemu-system-x86_64; do
 	command -v "$program" > /dev/null || skip "$program is not installed"
 done
 
@@ -195,6 +201,36 @@ mem_grow_small() {
 	mem_grow_end
 }
 
+# mem_swap ID SERVER...: what swapping took on the best of them, without what the guest
+# idled.
+mem_swap() {
+	local id=$1
+
+	shift
+	bench_guest "swap.${round:?}" nbd python3 -B "$bench_dir/swap_guest.py" \
+		"$VIRGO_BUILD/nbd/virgo-nbd" "$VIRGO_BUILD/tests/vm/hog" "$round"
+	awk -v id="$id" -v servers=" $* " '
+		$2 == "begin" { began = $1; next }
+		index(servers, " " $2 " ") {
+			cost = $3 * (100 - $4) * 10
+			if (!best || cost < best) {
+				best = cost
+				wall = $1 - began
+			}
+		}
+		END { print id, best; print id ".wall", wall }' "$NET_DIR/swap.$round"
+}
+
+mem_swap_ours() {
+	mem_swap memory.swap ours
+	mem_swap memory.nvme ours
+}
+
+mem_swap_theirs() {
+	mem_swap memory.swap nbdkit nbd-server
+	mem_swap memory.nvme nvme
+}
+
 mem_peers="best of nbdkit, nbd-server, qemu-nbd"
 bench_id memory.read4k.qd1 requests/s high "$mem_peers" "4 KiB reads, 1 at a time"
 bench_id memory.read4k.qd32 requests/s high "$mem_peers" "4 KiB reads, 32 in flight"
@@ -217,3 +253,10 @@ bench_id memory.grow.exports us low "ours with 1 export" \
 	"server CPU a 4 KiB read with 10,000 exports"
 bench_round mem_ours mem_theirs
 bench_round mem_grow_large mem_grow_small
+for row in "swap|best of nbdkit, nbd-server" "nvme|the kernel's NVMe over TCP, RAM disk"; do
+	bench_id "memory.${row%|*}" "million instructions" low "${row#*|}" \
+		"guest: a program of 64 MiB with 32 MiB of memory, and its swap, all together"
+	bench_id "memory.${row%|*}.wall" s low "${row#*|}" \
+		"the same: time this machine took to emulate it"
+done
+bench_round mem_swap_ours mem_swap_theirs

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * hog MIB PASSES [SEED]: needs MIB of memory, and knows what is in each page of
+ * hog MIB PASSES [SEED [PAUSE_MS]]: needs MIB of memory, and knows what is in each page of
  * it. Each pass reads every page, in an order drawn from the seed, checks every
  * word, and writes it anew. Prints "filled", "pass N" and "done"; 3 and the
  * number of wrong pages when one was not as written. SIGTERM ends it with the
  * pass that is under way. SIGUSR1 has it print "waited N ms", how long it waited
  * for a page at most since the last one; the end tells that of all. It pauses now
- * and then, so that others have the processor.
+ * and then (5 ms), so that others have the processor.
  */
 #include <signal.h>
 #include <stdint.h>
@@ -66,6 +66,7 @@ struct hog {
 	uint64_t *all;
 	uint64_t pages;
 	uint64_t wrong;
+	uint64_t pause_ms;
 	uint64_t longest_us; /* wait for a page */
 	uint64_t since_asked_us;
 };
@@ -92,7 +93,10 @@ static void visit(struct hog *h, uint64_t number, uint64_t pass)
 
 static void run_pass(struct hog *h, uint64_t pass, uint64_t seed)
 {
-	const struct timespec pause_ = { .tv_nsec = 5 * 1000 * 1000 };
+	const struct timespec pause_ = {
+		.tv_sec = (time_t)(h->pause_ms / 1000),
+		.tv_nsec = (long)(h->pause_ms % 1000) * 1000 * 1000,
+	};
 	uint64_t start = mix(seed + pass) % h->pages;
 	/* Half in order, so that the kernel reads ahead, half not. */
 	uint64_t stride = pass % 2 || h->pages % 257 == 0 ? 1 : 257;
@@ -100,7 +104,7 @@ static void run_pass(struct hog *h, uint64_t pass, uint64_t seed)
 
 	for (i = 0; i < h->pages; i++) {
 		visit(h, (start + i * stride) % h->pages, pass);
-		if (i % PAUSE_PAGES == 0)
+		if (i % PAUSE_PAGES == 0 && h->pause_ms)
 			nanosleep(&pause_, NULL);
 	}
 	printf("pass %llu\n", (unsigned long long)pass);
@@ -114,8 +118,9 @@ int main(int argc, char **argv)
 	uint64_t seed = argc > 3 ? strtoull(argv[3], NULL, 10) : 1;
 	uint64_t i;
 
+	h.pause_ms = argc > 4 ? strtoull(argv[4], NULL, 10) : 5;
 	if (!h.pages || !passes) {
-		fputs("Usage: hog MIB PASSES [SEED]\n", stderr);
+		fputs("Usage: hog MIB PASSES [SEED [PAUSE_MS]]\n", stderr);
 		return 2;
 	}
 	h.all = mmap(NULL, h.pages * PAGE, PROT_READ | PROT_WRITE,

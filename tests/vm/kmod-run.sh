@@ -87,6 +87,10 @@ kill -KILL "${PID[job]}"
 finish job || :
 wait_for 30 gone 4711
 
+step "a detached job does not end with whoever asked for it"
+detached=$(run --detach sh -c 'sleep 2; echo more')
+assert_out more on_as ann alpha virgo attach "$detached"
+
 step "it is in the audit of the node that ran it"
 assert_match "$(quietly on beta virgo audit)" 'ann.*hostname'
 
