@@ -5,7 +5,9 @@
  *
  * A heartbeat goes out whenever nothing else was sent for CONN_PING_MS, also
  * while reading is paused; so a live peer is always heard within that time, and
- * silence for CONN_DEAD_MS is death. The same timer ends a connection whose
+ * silence for CONN_DEAD_MS is death. Silence is counted in heartbeats, not read
+ * off a clock: what came while this program was stopped or starved waits in the
+ * socket, and nobody has listened for it. The same timer ends a connection whose
  * certificates, either side's, have expired and were not renewed.
  *
  * A descriptor of virgo.ko is OPEN from the beginning: it has read() and write()
@@ -196,7 +198,7 @@ static void heartbeat(struct conn *c, u64 now)
 
 	if (now - c->sent_us >= CONN_PING_MS * 1000ull)
 		conn_request(c, 0, PING, ping, &m);
-	if (!c->paused && now - c->heard_us >= CONN_DEAD_MS * 1000ull)
+	if (!c->paused && c->silent_beats++ * HEARTBEAT_US >= CONN_DEAD_MS * 1000)
 		conn_fail(c, -ETIMEDOUT, "nothing heard for %u ms",
 			  (unsigned int)CONN_DEAD_MS);
 }
@@ -259,7 +261,7 @@ static struct conn *conn_new(struct loop *l, int fd,
 	c->timer.fire = on_timer;
 	c->flush.run = conn_run_flush;
 	c->closed.run = run_closed;
-	c->opened_us = c->heard_us = c->sent_us = loop_clock_us();
+	c->opened_us = c->sent_us = loop_clock_us();
 	return c;
 }
 
@@ -385,7 +387,7 @@ void conn_resume(struct conn *c)
 	if (!c->paused)
 		return;
 	c->paused = false;
-	c->heard_us = loop_clock_us();
+	c->silent_beats = 0;
 	conn_rewatch(c);
 }
 

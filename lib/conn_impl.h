@@ -48,7 +48,7 @@ struct conn {
 	u8 *hello_bytes;
 	struct msg_hello hello;
 	u64 opened_us;
-	u64 heard_us;
+	u32 silent_beats; /* since anything came */
 	u64 sent_us;
 	u64 finish_us;
 	u32 round_trip_us;

@@ -306,7 +306,7 @@ static bool shake_once(struct conn *c)
 		nothing_read(c, n);
 		return false;
 	}
-	c->heard_us = loop_now_us(c->loop);
+	c->silent_beats = 0;
 	conn_shake(c);
 	return c->state == HELLO;
 }
@@ -329,7 +329,7 @@ bool conn_read_once(struct conn *c)
 		nothing_read(c, n);
 		return false;
 	}
-	c->heard_us = loop_now_us(c->loop);
+	c->silent_beats = 0;
 	if (c->tls)
 		take_sealed(c, scratch, (size_t)n);
 	else

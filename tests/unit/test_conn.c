@@ -106,11 +106,12 @@ static void tcp_pair(int fd[2], struct sockaddr_in *sa)
 	close(l);
 }
 
-/* Starts a server end and dials it; the caller runs the loop. */
-static void tls_dial(struct end *server, struct end *client,
-		     struct tls_identity *sid, struct tls_identity *cid,
-		     enum tls_class class, unsigned int classes,
-		     const char *expect, const u8 *pin)
+/* Starts a server end and dials it from loop @from; the caller runs the loops. */
+static void tls_dial_from(struct loop *from, struct end *server,
+			  struct end *client, struct tls_identity *sid,
+			  struct tls_identity *cid, enum tls_class class,
+			  unsigned int classes, const char *expect,
+			  const u8 *pin)
 {
 	struct sockaddr_in sa = { .sin_family = AF_INET,
 				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -121,7 +122,7 @@ static void tls_dial(struct end *server, struct end *client,
 	cr_assert_eq(bind(l, (struct sockaddr *)&sa, len), 0);
 	cr_assert_eq(listen(l, 1), 0);
 	cr_assert_eq(getsockname(l, (struct sockaddr *)&sa, &len), 0);
-	client->conn = conn_dial(loop, (struct sockaddr *)&sa, len, cid, class,
+	client->conn = conn_dial(from, (struct sockaddr *)&sa, len, cid, class,
 				 expect, pin, &local, ops_used, client);
 	cr_assert_not_null(client->conn);
 	fd = accept4(l, NULL, NULL, SOCK_NONBLOCK);
@@ -129,6 +130,15 @@ static void tls_dial(struct end *server, struct end *client,
 				   ops_used, server);
 	cr_assert_not_null(server->conn);
 	close(l);
+}
+
+static void tls_dial(struct end *server, struct end *client,
+		     struct tls_identity *sid, struct tls_identity *cid,
+		     enum tls_class class, unsigned int classes,
+		     const char *expect, const u8 *pin)
+{
+	tls_dial_from(loop, server, client, sid, cid, class, classes, expect,
+		      pin);
 }
 
 static void close_both(struct end *a, struct end *b)
@@ -488,6 +498,52 @@ Test(conn, silence_instead_of_a_greeting_is_closed_in_time)
 	cr_assert_eq(s.why.code, -ETIMEDOUT);
 	cr_assert_lt(loop_clock_us() - start, 7000000);
 	close(fd[1]);
+}
+
+/* Both ends are stopped for longer than silence may last: none was silent. */
+Test(conn, outlives_that_its_program_is_stopped)
+{
+	struct tls_identity *a = kit_identity(authority, "alpha", time(NULL),
+					      LIFE);
+	const u64 limit = (CONN_DEAD_MS + 1000) * 1000;
+	struct end s = { 0 };
+	struct end c = { 0 };
+	u64 start;
+
+	tls_dial(&s, &c, a, a, TLS_CONTROL, 1u << TLS_CONTROL, NULL, NULL);
+	run_until(s.opened && c.opened);
+	usleep(limit);
+	start = loop_clock_us();
+	run_until(loop_clock_us() - start > limit);
+	cr_assert_eq(s.closed + c.closed, 0, "%s%s", s.why.what, c.why.what);
+	close_both(&s, &c);
+	tls_identity_put(a);
+}
+
+/* The peer's machine answers for its TCP, its program says nothing more. */
+Test(conn, silence_of_a_peer_ends_it_in_time)
+{
+	struct tls_identity *a = kit_identity(authority, "alpha", time(NULL),
+					      LIFE);
+	struct loop *theirs = loop_new();
+	struct end s = { 0 };
+	struct end c = { 0 };
+	u64 start;
+
+	tls_dial_from(theirs, &s, &c, a, a, TLS_CONTROL, 1u << TLS_CONTROL,
+		      NULL, NULL);
+	while (!s.opened || !c.opened) {
+		cr_assert_eq(loop_step(loop, 10), 0);
+		cr_assert_eq(loop_step(theirs, 10), 0);
+	}
+	start = loop_clock_us();
+	run_until(s.closed);
+	cr_assert_eq(s.why.code, -ETIMEDOUT);
+	cr_assert_geq(loop_clock_us() - start, (CONN_DEAD_MS - 600) * 1000);
+	conn_close(c.conn, NULL);
+	cr_assert_eq(loop_step(theirs, 0), 0);
+	loop_free(theirs);
+	tls_identity_put(a);
 }
 
 Test(conn, nobody_listening_is_reported_from_the_loop)
