@@ -22,7 +22,6 @@
 enum {
 	WINDOW_ONE = JOB_WINDOW_MAX,
 	WINDOW_LEAST = 64 << 10,
-	MODULE_WORDS = 100 << 10, /* arguments and variables it takes */
 	ENV_MAX = 1024,
 	PIDS_MAX = 1 << 22,
 };
@@ -403,8 +402,7 @@ static void take_module(struct run *r, const struct globals *g)
 	struct client *c;
 
 	if (!r->named || r->nodes.count != 1 || r->bcast ||
-	    words_size(r) > MODULE_WORDS ||
-	    client_open_module(&c, g->state, r->nodes.names[0]))
+	    client_open_module(&c, g->state, r->nodes.names[0], words_size(r)))
 		return;
 	client_close(r->client);
 	r->client = c;

@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/un.h>
@@ -19,6 +20,7 @@
 enum {
 	READ_FIRST = 1024, /* until more has come at once */
 	READ_BYTES = 256 << 10,
+	MODULE_WORDS = 100 << 10, /* arguments and variables it takes */
 };
 
 struct client {
@@ -32,6 +34,7 @@ struct client {
 	size_t hello_len;
 	bool greeted; /* virgod's HELLO has come */
 	bool module; /* fd is virgo.ko's, and no socket */
+	int hung_up; /* of the module: an eventfd, as fd has no shutdown() */
 	bool much; /* a read has filled the buffer */
 	char node[64];
 };
@@ -57,8 +60,31 @@ void client_close(struct client *c)
 		return;
 	if (c->fd >= 0)
 		close(c->fd);
+	if (c->module)
+		close(c->hung_up);
 	free(c->buf);
 	free(c);
+}
+
+void client_hang_up(struct client *c)
+{
+	if (c->module)
+		eventfd_write(c->hung_up, 1);
+	else
+		shutdown(c->fd, SHUT_RDWR);
+}
+
+int client_wait(struct client *c, int timeout_ms)
+{
+	struct pollfd p[] = { { .fd = c->fd, .events = POLLIN },
+			      { .fd = c->hung_up, .events = POLLIN } };
+
+	return poll(p, c->module ? 2 : 1, timeout_ms) < 0 ? -errno : 0;
+}
+
+bool client_is_module(const struct client *c)
+{
+	return c->module;
 }
 
 int client_send(struct client *c, const struct frame *f, const void *head,
@@ -299,15 +325,35 @@ static int dial(struct client *c, const char *state, struct failure *f)
 			   "virgod does not run here: %s", strerror(errno));
 }
 
+/* A client of the module, whose descriptor @fd it takes over. */
+static struct client *module_client(int fd)
+{
+	struct client *c = calloc(1, sizeof(*c));
+	int hung_up = eventfd(0, EFD_CLOEXEC);
+
+	if (!c || hung_up < 0) {
+		free(c);
+		close(fd);
+		if (hung_up >= 0)
+			close(hung_up);
+		return NULL;
+	}
+	c->fd = fd;
+	c->hung_up = hung_up;
+	c->greeted = c->module = true;
+	return c;
+}
+
 int client_open_module(struct client **out, const char *state,
-		       const char *node)
+		       const char *node, size_t words)
 {
 	struct virgo_clone clone = { .size = sizeof(clone) };
 	const char *word = getenv("VIRGO_MODULE");
 	int device, ret;
 
 	*out = NULL;
-	if (state || getenv("VIRGO_STATE") || (word && !strcmp(word, "off")))
+	if (words > MODULE_WORDS || state || getenv("VIRGO_STATE") ||
+	    (word && !strcmp(word, "off")))
 		return -EOPNOTSUPP;
 	if (strlen(node) >= sizeof(clone.node))
 		return -ENAMETOOLONG;
@@ -319,14 +365,8 @@ int client_open_module(struct client **out, const char *state,
 	close(device);
 	if (ret < 0)
 		return ret;
-	*out = calloc(1, sizeof(**out));
-	if (!*out) {
-		close(ret);
-		return -ENOMEM;
-	}
-	(*out)->fd = ret;
-	(*out)->greeted = (*out)->module = true;
-	return 0;
+	*out = module_client(ret);
+	return *out ? 0 : -ENOMEM;
 }
 
 int client_open_early(struct client **out, const char *state,

@@ -26,11 +26,21 @@ int client_open_early(struct client **out, const char *state,
  * frame is JOB_START. A negative errno when it goes through virgod: the module is
  * not there or has no connection to @node yet (it then asks for one), this user has
  * no name there, too much is under way, another state folder than the default is
- * meant, or $VIRGO_MODULE is "off".
+ * meant, $VIRGO_MODULE is "off", or the arguments and variables, @words bytes as
+ * JOB_START has them, are more than it takes.
  */
 int client_open_module(struct client **out, const char *state,
-		       const char *node);
+		       const char *node, size_t words);
 void client_close(struct client *c);
+/* Ends client_wait() in whichever thread it is; of virgod's, the connection, too.
+ * Any thread; once.
+ */
+void client_hang_up(struct client *c);
+/* Until bytes have come, the connection ends or client_hang_up() is called, at most
+ * @timeout_ms (-1: for ever): 0 or -EINTR.
+ */
+int client_wait(struct client *c, int timeout_ms);
+bool client_is_module(const struct client *c);
 int client_fd(const struct client *c);
 /* Name of the node, from its HELLO; "" before init or join. */
 const char *client_node(const struct client *c);

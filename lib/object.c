@@ -233,6 +233,14 @@ int api_connect(struct client **out, struct failure *f)
 	return client_open(out, dir[0] ? dir : NULL, f);
 }
 
+int api_open_module(struct client **out, const char *node, size_t words)
+{
+	char dir[sizeof(state)];
+
+	api_state_dir(dir);
+	return client_open_module(out, dir[0] ? dir : NULL, node, words);
+}
+
 void api_copy(void *out, size_t size, const void *in, size_t in_size)
 {
 	size_t have = size < in_size ? size : in_size;

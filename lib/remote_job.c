@@ -2,11 +2,9 @@
 /* The exchange of a job with virgod; the contract is in remote_job.h. */
 #include "remote_job.h"
 
-#include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -62,7 +60,7 @@ int remote_job_publish(struct remote_job *j, struct failure *f)
 	if (fd >= 0)
 		close(fd);
 	return failure_set(f, ret, "job", ret == -EMFILE ?
-			   "ulimit -n with more: a job needs three descriptors" :
+			   "ulimit -n with more: a job needs four descriptors" :
 			   NULL, "%s", strerror(-ret));
 }
 
@@ -112,7 +110,8 @@ static void job_free(struct object *o)
 }
 
 /* The connection's end is the job's; virgod sees it at once, though other
- * threads may still hold the object.
+ * threads may still hold the object. The module sees it when the last of them,
+ * woken by this, has let go.
  */
 static int job_close(struct object *o)
 {
@@ -120,7 +119,7 @@ static int job_close(struct object *o)
 
 	pthread_mutex_lock(&j->lock);
 	j->closed = true;
-	shutdown(client_fd(j->client), SHUT_RDWR);
+	client_hang_up(j->client);
 	pthread_cond_broadcast(&j->moved);
 	pthread_mutex_unlock(&j->lock);
 	return 0;
@@ -171,6 +170,8 @@ static void lost(struct remote_job *j, int code)
 		    "%s", code == -EPROTO ?
 			"virgod sent what cannot be understood" :
 			code == -ENOMEM ? "out of memory" :
+			client_is_module(j->client) ?
+			"the connection to it is lost" :
 			"the connection to the virgod of this machine is lost");
 	fail(j, &f);
 }
@@ -406,7 +407,6 @@ static u64 clock_us(void)
 /* Waits at the socket, as the only thread of this job that does. */
 static int wait_at_socket(struct remote_job *j, u64 deadline_us)
 {
-	struct pollfd p = { .fd = client_fd(j->client), .events = POLLIN };
 	u64 now = deadline_us ? clock_us() : 0;
 	int left = -1;
 	int ret;
@@ -417,7 +417,7 @@ static int wait_at_socket(struct remote_job *j, u64 deadline_us)
 		left = (int)((deadline_us - now + 999) / 1000);
 	j->pumping = true;
 	pthread_mutex_unlock(&j->lock);
-	ret = poll(&p, 1, left) < 0 ? -errno : 0;
+	ret = client_wait(j->client, left);
 	pthread_mutex_lock(&j->lock);
 	j->pumping = false;
 	if (!ret)

@@ -99,14 +99,23 @@ int virgo_choose(const char *policy, const char *candidates, char *node,
 
 /* --- the request --- */
 
-static struct span encode_list(const char *const *v, u8 **memory)
+/* At most so many bytes is it encoded. */
+static size_t list_size(const char *const *v)
 {
 	size_t size = 0;
-	struct wcursor w;
 	int i;
 
 	for (i = 0; v && v[i]; i++)
 		size += 8 + strlen(v[i]);
+	return size;
+}
+
+static struct span encode_list(const char *const *v, u8 **memory)
+{
+	size_t size = list_size(v);
+	struct wcursor w;
+	int i;
+
 	*memory = size <= FRAME_MAX ? malloc(size + 1) : NULL;
 	if (!*memory)
 		return (struct span){ 0 };
@@ -235,15 +244,12 @@ static int make_descriptor(struct remote_job *j, int ret, struct failure *f)
 	return fd;
 }
 
-static struct remote_job *new_job(const char *node, struct failure *f)
+/* A job on @node over @c, which it takes over. */
+static struct remote_job *job_over(struct client *c, const char *node,
+				   struct failure *f)
 {
-	struct client *c;
 	struct remote_job *j;
 
-	if (api_connect(&c, f))
-		return NULL;
-	if (!node)
-		node = client_node(c);
 	if (strlen(node) >= sizeof(j->node)) {
 		failure_set(f, -EINVAL, "node", "virgo status",
 			    "no node has such a long name");
@@ -256,6 +262,30 @@ static struct remote_job *new_job(const char *node, struct failure *f)
 	return j;
 }
 
+/* NULL: this node. */
+static struct remote_job *new_job(const char *node, struct failure *f)
+{
+	struct client *c;
+
+	if (api_connect(&c, f))
+		return NULL;
+	return job_over(c, node ? node : client_node(c), f);
+}
+
+/* The job goes from kernel to kernel where that can be; not a detached one, whose
+ * end virgod is asked for.
+ */
+static struct remote_job *new_job_of(const struct virgo_clone_args *a,
+				     struct failure *f)
+{
+	struct client *c;
+
+	if (a->flags & VIRGO_CLONE_DETACH ||
+	    api_open_module(&c, a->node, list_size(a->argv) + list_size(a->env)))
+		return new_job(a->node, f);
+	return job_over(c, a->node, f);
+}
+
 int virgo_clone(const struct virgo_clone_args *args, size_t size)
 {
 	struct virgo_clone_args a;
@@ -265,12 +295,15 @@ int virgo_clone(const struct virgo_clone_args *args, size_t size)
 
 	if (take_args(&a, args, size))
 		return -1;
-	if (!a.node || !a.node[0]) {
+	if (a.node && a.node[0]) {
+		j = new_job_of(&a, &f);
+	} else {
+		/* Its choice is counted by virgod, so that takes the job, too. */
 		if (virgo_choose(a.policy, NULL, best, sizeof(best)))
 			return -1;
 		a.node = best;
+		j = new_job(best, &f);
 	}
-	j = new_job(a.node, &f);
 	if (!j)
 		return api_fail(&f);
 	set_flags(j, a.flags);

@@ -68,6 +68,27 @@ first_line() {
 }
 assert_out line without_virgod first_line
 
+step "libvirgo goes there, too: from C"
+api() {
+	on_as ann alpha env LD_LIBRARY_PATH="$VIRGO_BUILD/lib" \
+		PYTHONDONTWRITEBYTECODE=1 PYTHONPATH="$NET_SRC/lib/python" "$@"
+}
+examples=$VIRGO_BUILD/lib/examples
+assert_out "ann /home/ann" without_virgod api "$examples/example-run" beta \
+	sh -c 'echo $(id -un) $PWD'
+without_virgod assert_fails 7 api "$examples/example-run" beta sh -c 'exit 7'
+without_virgod assert_fails 1 api "$examples/example-run" beta no-such-program
+assert_match "$(cat "$NET_DIR/last.err")" "no program 'no-such-program' there"
+together() {
+	api "$examples/example-together" cat beta beta < "$NET_DIR/data"
+}
+assert_out "beta: 3145728 bytes, status 0
+beta: 3145728 bytes, status 0" without_virgod together
+
+step "and from Python"
+without_virgod api python3 "$NET_SRC/tests/net/api_jobs.py" "$NET_DIR/data" \
+	streaming signals closing terminal nothing_left_open
+
 # Nodes that stood still for so long may have been taken for dead.
 wait_for 60 net_sees alpha alpha beta
 wait_for 60 net_sees beta alpha beta
@@ -82,6 +103,14 @@ there() {
 gone() {
 	! there "$1"
 }
+wait_for 30 there 4711
+wait_for 30 gone 4713
+kill -KILL "${PID[job]}"
+finish job || :
+wait_for 30 gone 4711
+
+start job alpha setpriv --reuid ann --regid ann --init-groups env HOME=/home/ann \
+	LD_LIBRARY_PATH="$VIRGO_BUILD/lib" "$examples/example-run" beta sleep 4711
 wait_for 30 there 4711
 kill -KILL "${PID[job]}"
 finish job || :
@@ -110,10 +139,17 @@ step "the other node's virgod is killed: the job is lost, and says so"
 start lost alpha setpriv --reuid ann --regid ann --init-groups \
 	virgo run -n beta sleep 4712
 wait_for 30 there 4712
+start lost-too alpha setpriv --reuid ann --regid ann --init-groups \
+	env HOME=/home/ann LD_LIBRARY_PATH="$VIRGO_BUILD/lib" \
+	"$examples/example-run" beta sleep 4714
+wait_for 30 there 4714
 node_kill beta
 status=0
 finish lost || status=$?
 assert_eq "$status" 255 "the status of a lost job"
 assert_match "$(cat "$NET_DIR/lost.log")" "virgod, or the connection, ended"
+status=0
+finish lost-too || status=$?
+assert_eq "$status" 255 "the status of a lost job, to libvirgo"
 node_stop alpha
 rmmod virgo
