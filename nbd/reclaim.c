@@ -22,6 +22,7 @@ enum {
 	VISIT_MAX = 32768, /* chunks looked at in a step */
 	SHORT_S = 10, /* unused for so long is cold while memory is short */
 	PSI_SHORT = 20, /* per cent of the last 10 s in which somebody waited */
+	PSI_US = 10000000,
 };
 
 struct reclaim {
@@ -33,6 +34,8 @@ struct reclaim {
 	u64 aged_us;
 	bool memory_short;
 	bool walking;
+	u64 stalls; /* the kernel's count when last looked at */
+	u64 stalled_us; /* when it last grew; 0: never */
 	u32 at; /* place of the export in the pool's table */
 	u64 chunk;
 };
@@ -57,19 +60,28 @@ static u32 cold_units(const struct reclaim *r)
 	return (u32)((us + unit_us(r) - 1) / unit_us(r));
 }
 
-/* The number behind @key in a file of the kernel's; false when there is none. */
-static bool number_in(const char *path, const char *key, double *out)
+/* The beginning of a file of the kernel's; false when there is none. */
+static bool text_in(const char *path, char *text, size_t size)
 {
-	char text[4096];
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	const char *at;
+	ssize_t n = fd < 0 ? -1 : read(fd, text, size - 1);
 
 	if (fd >= 0)
 		close(fd);
 	if (n <= 0)
 		return false;
 	text[n] = '\0';
+	return true;
+}
+
+/* The number behind @key in such a file; false when there is none. */
+static bool number_in(const char *path, const char *key, double *out)
+{
+	char text[4096];
+	const char *at;
+
+	if (!text_in(path, text, sizeof(text)))
+		return false;
 	at = strstr(text, key);
 	if (!at)
 		return false;
@@ -77,17 +89,52 @@ static bool number_in(const char *path, const char *key, double *out)
 	return true;
 }
 
-static bool is_short(const struct reclaim *r)
+/* How often anybody had to wait until the machine, not a cgroup at its own limit,
+ * had memory again: what the kernel counts as allocstall, a zone a line.
+ */
+static u64 machine_stalls(void)
 {
-	double kib, percent;
+	static const char key[] = "\nallocstall";
+	char text[16384];
+	const char *at = text;
+	u64 sum = 0;
+
+	if (!text_in("/proc/vmstat", text, sizeof(text)))
+		return 0;
+	while ((at = strstr(at, key))) {
+		at += sizeof(key) - 1;
+		sum += strtoull(at + strcspn(at, " \n"), NULL, 10);
+	}
+	return sum;
+}
+
+/* Pressure counts who waits at the limit of a cgroup as well, and giving memory
+ * back does nothing for those.
+ */
+static bool machine_waits(struct reclaim *r, u64 now)
+{
+	u64 stalls = machine_stalls();
+	double percent;
+
+	if (stalls != r->stalls)
+		r->stalled_us = now;
+	r->stalls = stalls;
+	return r->stalled_us && now - r->stalled_us < PSI_US &&
+	       number_in("/proc/pressure/memory", "some avg10=", &percent) &&
+	       percent >= PSI_SHORT;
+}
+
+static bool is_short(struct reclaim *r, u64 now)
+{
+	bool waits;
+	double kib;
 
 	if (!r->headroom_bytes)
 		return false;
-	if (number_in("/proc/meminfo", "MemAvailable:", &kib) &&
-	    (u64)kib << 10 < r->headroom_bytes)
-		return true;
-	return number_in("/proc/pressure/memory", "some avg10=", &percent) &&
-	       percent >= PSI_SHORT;
+	waits = machine_waits(r, now);
+	return waits ||
+	       (number_in("/proc/meminfo", "MemAvailable:", &kib) &&
+		(u64)kib << 10 < r->headroom_bytes);
 }
 
 static void age(struct reclaim *r)
@@ -106,7 +153,7 @@ static void sample(struct reclaim *r, u64 now)
 	bool was = r->memory_short;
 
 	r->sampled_us = now;
-	r->memory_short = is_short(r);
+	r->memory_short = is_short(r, now);
 	if (was != r->memory_short)
 		log_notice(was ? "memory is not short any more" :
 				 "memory is short: what is cold is compressed");
@@ -180,6 +227,7 @@ struct reclaim *reclaim_new(struct server *s, u64 cold_ms, u64 headroom_bytes)
 	r->server = s;
 	r->cold_ms = cold_ms;
 	r->headroom_bytes = headroom_bytes;
+	r->stalls = machine_stalls();
 	r->timer.fire = on_timer;
 	r->sampled_us = r->aged_us = loop_clock_us();
 	loop_arm(s->loop, &r->timer, SAMPLE_US);
@@ -196,6 +244,8 @@ void reclaim_free(struct reclaim *r)
 
 void reclaim_set_headroom(struct reclaim *r, u64 bytes)
 {
+	if (!r->headroom_bytes)
+		r->stalls = machine_stalls(); /* what was before is no news */
 	r->headroom_bytes = bytes;
 }
 

@@ -16,7 +16,8 @@
 struct reclaim;
 
 /* @cold_ms: unused for that long is cold; 0: only when memory is short, which it
- * is while less than @headroom_bytes of the machine's is available (0: never).
+ * is while less than @headroom_bytes of the machine's is available, or programs
+ * have long to wait for the machine to free some (0: never).
  * NULL when memory is out.
  */
 struct reclaim *reclaim_new(struct server *s, u64 cold_ms, u64 headroom_bytes);
