@@ -113,11 +113,14 @@ static bool take_away(struct borrower *b, struct record *r, u32 i,
 	if (l->part && s->mirror) {
 		if (!v->sound)
 			return false; /* it was the last: nothing to go on with */
+		/* md lets no leg go while it copies to another: told when it
+		 * has, for until then every visit tries again.
+		 */
+		if (mirror_remove(r->md, l->index, &f))
+			return false;
 		borrow_say(b, "%s: its leg nbd%d %s%s", l->lender, l->index,
 			   l->leaving ? "has moved" : "is lost: ",
 			   l->leaving ? "" : ended_by(s));
-		if (mirror_remove(r->md, l->index, &f))
-			return false;
 		if (!l->leaving) {
 			record_lost(r, l->lender, ended_by(s));
 			r->refused_s = refused(s) ? record_clock_s() : 0;
