@@ -9,7 +9,9 @@
 build_module() {
 	local dir=$VIRGO_BUILD/kmod-$1 arch=() kdir
 
-	[ "$1" != uml ] || arch=(ARCH=um)
+	case $1 in
+	uml | debug) arch=(ARCH=um) ;;
+	esac
 	kdir=$("$VM_SRC/prepare" --kdir "$1") || return
 	mkdir -p "$dir"
 	(
