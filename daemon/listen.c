@@ -57,6 +57,7 @@ struct listeners {
 	struct link_list greeting; /* longest first */
 	u32 net_links;
 	u32 greeting_links;
+	bool ending; /* nobody is taken any more */
 };
 
 /* A connection from the network is counted as greeting until it has, or ends. */
@@ -139,22 +140,21 @@ static unsigned int classes(const struct node *n)
 	       (handover_possible(n->handover) ? 1u << TLS_MODULE : 0);
 }
 
-static void link_add(struct listener *li, int fd)
+static void link_add(struct listeners *l, int fd, bool net)
 {
-	struct listeners *l = li->all;
 	struct link *k = calloc(1, sizeof(*k));
 	struct node *n = l->node;
 
-	if (!k || (li->net && l->net_links >= NET_MAX)) {
+	if (!k || l->ending || (net && l->net_links >= NET_MAX)) {
 		close(fd);
 		free(k);
 		return;
 	}
-	if (li->net && l->greeting_links >= GREETING_MAX)
+	if (net && l->greeting_links >= GREETING_MAX)
 		drop_oldest(l);
 	k->all = l;
-	k->net = li->net;
-	k->conn = conn_accept(n->loop, fd, li->net ? n->identity : NULL,
+	k->net = net;
+	k->conn = conn_accept(n->loop, fd, net ? n->identity : NULL,
 			      classes(n), &n->local, &link_ops, k);
 	if (!k->conn) {
 		free(k);
@@ -166,6 +166,11 @@ static void link_add(struct listener *li, int fd)
 		l->net_links++;
 		l->greeting_links++;
 	}
+}
+
+void listeners_take(struct listeners *l, int fd)
+{
+	link_add(l, fd, false);
 }
 
 static void accept_ready(struct watch *w, u32 events)
@@ -180,7 +185,7 @@ static void accept_ready(struct watch *w, u32 events)
 				 SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd >= 0) {
-			link_add(li, fd);
+			link_add(li->all, fd, li->net);
 			continue;
 		}
 		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
@@ -355,6 +360,7 @@ void listeners_free(struct listeners *l)
 
 	if (!l)
 		return;
+	l->ending = true;
 	for (i = 0; i < l->count; i++) {
 		loop_disarm(l->node->loop, &l->list[i].again);
 		loop_unwatch(l->node->loop, &l->list[i].watch);

@@ -21,6 +21,9 @@ int listeners_open_net(struct listeners *l, const char *list,
 		       struct failure *f);
 void listeners_free(struct listeners *l);
 
+/* Takes over socket @fd of a local program, as if it had just been accepted. */
+void listeners_take(struct listeners *l, int fd);
+
 /* Closes accepted connections of nodes about whose certificate @cut gives true,
  * for instance because they were removed.
  */

@@ -394,6 +394,7 @@ static void dismantle(struct daemon *d)
 	status_end(n);
 	borrow_free(n->borrow);
 	listeners_free(n->listeners); /* no request comes after this */
+	n->listeners = NULL;
 	handover_free(n->handover);
 	n->handover = NULL;
 	memory_free(n->memory);

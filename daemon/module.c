@@ -225,6 +225,7 @@ static void begin(struct module *m)
 	policy_put(m->told);
 	m->told = NULL;
 	module_reload(m);
+	loop_arm(m->node->loop, &m->accept, 0);
 }
 
 static void come(struct module *m, const struct nl_family *f)
@@ -280,6 +281,14 @@ static void hear_wanted(struct module *m, const struct nl_header *h)
 	}
 }
 
+static void hear_caller(struct module *m, const struct nl_header *h)
+{
+	if (h->command == VIRGO_CMD_PEER_WANTED)
+		hear_wanted(m, h);
+	else if (h->command == VIRGO_CMD_CALLER_WAITS)
+		loop_arm(m->node->loop, &m->accept, 0);
+}
+
 /* Lost news (ENOBUFS) cost a caller his patience, or are of the module itself. */
 static void news_ready(struct watch *w, u32 events)
 {
@@ -296,6 +305,7 @@ static void news_ready(struct watch *w, u32 events)
 
 		if (n < 0 && errno == ENOBUFS) {
 			look(m);
+			loop_arm(m->node->loop, &m->accept, 0);
 			continue;
 		}
 		if (n < 0)
@@ -304,15 +314,15 @@ static void news_ready(struct watch *w, u32 events)
 			continue;
 		if (h.type == GENL_ID_CTRL)
 			hear_controller(m, &h);
-		else if (m->family && h.type == m->family &&
-			 h.command == VIRGO_CMD_PEER_WANTED)
-			hear_wanted(m, &h);
+		else if (m->family && h.type == m->family)
+			hear_caller(m, &h);
 	}
 }
 
 static int open_link(struct module *m)
 {
 	const struct timeval patience = { .tv_sec = PATIENCE_S };
+	int one = 1;
 	int ret;
 
 	m->fd = nl_open(0);
@@ -320,6 +330,9 @@ static int open_link(struct module *m)
 	if (m->fd < 0 || m->news.fd < 0)
 		return m->fd < 0 ? m->fd : m->news.fd;
 	setsockopt(m->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	/* The module is to know that we are there even when we are behind. */
+	setsockopt(m->news.fd, SOL_NETLINK, NETLINK_BROADCAST_ERROR, &one,
+		   sizeof(one));
 	/* The controller's group "notify" has its own number. */
 	ret = nl_join(m->news.fd, GENL_ID_CTRL);
 	return ret ? ret : loop_watch(m->node->loop, &m->news, EPOLLIN);
@@ -338,6 +351,7 @@ struct module *module_new(struct node *n,
 	m->wanted = wanted;
 	m->arg = arg;
 	m->news.ready = news_ready;
+	m->accept.fire = module_accept;
 	m->callers = callers_new(n, callers_found, m);
 	if (!m->callers) {
 		free(m);
@@ -355,6 +369,7 @@ void module_free(struct module *m)
 {
 	if (!m)
 		return;
+	loop_disarm(m->node->loop, &m->accept);
 	loop_unwatch(m->node->loop, &m->news);
 	if (m->news.fd >= 0)
 		close(m->news.fd);

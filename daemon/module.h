@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * virgod's link to virgo.ko, which may come and go while virgod runs; everything
- * works without it. Heard over generic netlink: that the module is there, and
- * which node one of its callers wants a connection to. Told: what this node is
+ * works without it. Heard over generic netlink: that the module is there, which
+ * node one of its callers wants a connection to, and that one waits for virgod
+ * itself, which then takes its connection. Told: what this node is
  * called, [functions] and [calls] of virgo_cloud.conf, when the module comes and
  * after each reload.
  *

@@ -461,24 +461,55 @@ void control_tell_var(struct net *net, const struct var *v)
 	genlmsg_multicast_netns(&family, net, skb, 0, GROUP_VARS, GFP_KERNEL);
 }
 
-bool control_tell_wanted(struct net *net, const char *node)
+/* Gives @command to those who make connections, with @node unless that is NULL. 0,
+ * or: -ENOTCONN nobody listens, -ENOBUFS who does is behind with his news, and will
+ * notice that he has missed some, -ENOMEM.
+ */
+static int tell_peers(struct net *net, u8 command, const char *node)
 {
 	struct sk_buff *skb;
 	void *head;
+	int ret;
 
+	/* True, too, when there are some in other namespaces only. */
 	if (!genl_has_listeners(&family, net, GROUP_PEERS))
-		return false;
+		return -ENOTCONN;
 	skb = genlmsg_new(NLMSG_GOODSIZE, GFP_KERNEL);
 	if (!skb)
-		return false;
-	head = genlmsg_put(skb, 0, 0, &family, 0, VIRGO_CMD_PEER_WANTED);
-	if (!head || nla_put_string(skb, VIRGO_A_NODE, node)) {
+		return -ENOMEM;
+	head = genlmsg_put(skb, 0, 0, &family, 0, command);
+	if (!head || (node && nla_put_string(skb, VIRGO_A_NODE, node))) {
 		nlmsg_free(skb);
-		return false;
+		return -ENOMEM;
 	}
 	genlmsg_end(skb, head);
-	return !genlmsg_multicast_netns(&family, net, skb, 0, GROUP_PEERS,
-					GFP_KERNEL);
+	ret = genlmsg_multicast_netns(&family, net, skb, 0, GROUP_PEERS,
+				      GFP_KERNEL);
+	return ret == -ESRCH ? -ENOTCONN : ret;
+}
+
+static int tell_peers_of(struct instance *in, u8 command, const char *node)
+{
+	struct net *net = instance_net(in);
+	int ret;
+
+	if (!net)
+		return -ENOTCONN;
+	ret = tell_peers(net, command, node);
+	put_net(net);
+	return ret;
+}
+
+bool control_tell_wanted(struct instance *in, const char *node)
+{
+	return !tell_peers_of(in, VIRGO_CMD_PEER_WANTED, node);
+}
+
+int control_tell_caller(struct instance *in)
+{
+	int ret = tell_peers_of(in, VIRGO_CMD_CALLER_WAITS, NULL);
+
+	return ret == -ENOBUFS ? 0 : ret;
 }
 
 int control_init(void)

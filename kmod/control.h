@@ -5,6 +5,7 @@
 
 #include <linux/types.h>
 
+struct instance;
 struct net;
 struct var;
 
@@ -13,9 +14,13 @@ void control_exit(void);
 
 /* Tells programs in @net that @v was set. May sleep. */
 void control_tell_var(struct net *net, const struct var *v);
-/* Tells those programs in @net that make connections that one to @node is
+/* Tells the programs of @in's namespace that make connections that one to @node is
  * wanted. Whether there are any. May sleep.
  */
-bool control_tell_wanted(struct net *net, const char *node);
+bool control_tell_wanted(struct instance *in, const char *node);
+/* Tells them that a local caller waits for virgod, or has them notice it. 0,
+ * -ENOTCONN there are none, -ENOMEM. May sleep.
+ */
+int control_tell_caller(struct instance *in);
 
 #endif

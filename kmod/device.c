@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * /dev/virgo. An open file holds the instance of the namespace it was opened in,
- * whoever it is passed to later; the file operations hold the module.
+ * whoever it is passed to later, and a connection to virgod once that is needed; the
+ * file operations hold the module.
  */
 #include "device.h"
 
@@ -13,6 +14,7 @@
 #include <linux/module.h>
 #include <linux/nsproxy.h>
 #include <linux/sched.h>
+#include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/user_namespace.h>
 #include <linux/virgo.h>
@@ -21,6 +23,8 @@
 #include "call.h"
 #include "compat.h"
 #include "instance.h"
+#include "local.h"
+#include "memory.h"
 #include "peer.h"
 #include "vars.h"
 #include "virgo_module.h"
@@ -28,19 +32,36 @@
 static_assert(VIRGO_VARS_BYTES == VAR_TABLE_BYTES);
 static_assert(VIRGO_CALL_BYTES_MAX == VIRGO_FN_BYTES_MAX);
 
+struct opened {
+	struct instance *in;
+	struct local local;
+};
+
 static int device_open(struct inode *inode, struct file *file)
 {
 	struct instance *in = instance_of(current->nsproxy->net_ns);
+	struct opened *o;
 
 	if (IS_ERR(in))
 		return PTR_ERR(in);
-	file->private_data = in;
+	o = kzalloc(sizeof(*o), GFP_KERNEL_ACCOUNT);
+	if (!o) {
+		instance_put(in);
+		return -ENOMEM;
+	}
+	o->in = in;
+	local_init(&o->local, in);
+	file->private_data = o;
 	return nonseekable_open(inode, file);
 }
 
 static int device_release(struct inode *inode, struct file *file)
 {
-	instance_put(file->private_data);
+	struct opened *o = file->private_data;
+
+	local_end(&o->local);
+	instance_put(o->in);
+	kfree(o);
 	return 0;
 }
 
@@ -49,7 +70,8 @@ static long get_info(void __user *arg)
 	const struct virgo_info info = {
 		.abi = 1,
 		.features = VIRGO_FEATURE_VARS | VIRGO_FEATURE_CALLS |
-			    VIRGO_FEATURE_CACHE | VIRGO_FEATURE_JOBS,
+			    VIRGO_FEATURE_CACHE | VIRGO_FEATURE_JOBS |
+			    VIRGO_FEATURE_MEMORY,
 	};
 
 	return copy_to_user(arg, &info, sizeof(info)) ? -EFAULT : 0;
@@ -174,10 +196,18 @@ static long clone(struct instance *in, const void __user *arg)
 	return peer_program(in, c.node, user, c.wait_ms);
 }
 
+static long accept(struct instance *in, unsigned long arg)
+{
+	if (!capable(CAP_NET_ADMIN))
+		return -EPERM;
+	return arg ? -EINVAL : local_accept(in);
+}
+
 static long device_ioctl(struct file *file, unsigned int request,
 			 unsigned long arg)
 {
-	struct instance *in = file->private_data;
+	struct opened *o = file->private_data;
+	struct instance *in = o->in;
 
 	if (READ_ONCE(in->dead))
 		return -ENODEV;
@@ -190,6 +220,16 @@ static long device_ioctl(struct file *file, unsigned int request,
 		return call(in, (void __user *)arg);
 	case VIRGO_IOC_CLONE:
 		return clone(in, (void __user *)arg);
+	case VIRGO_IOC_MALLOC:
+		return memory_malloc(&o->local, (void __user *)arg);
+	case VIRGO_IOC_SET:
+		return memory_set(&o->local, (void __user *)arg);
+	case VIRGO_IOC_GET:
+		return memory_get(&o->local, (void __user *)arg);
+	case VIRGO_IOC_FREE:
+		return memory_free(&o->local, (void __user *)arg);
+	case VIRGO_IOC_ACCEPT:
+		return accept(in, arg);
 	default:
 		return -ENOTTY;
 	}
@@ -198,7 +238,8 @@ static long device_ioctl(struct file *file, unsigned int request,
 /* The pages stay while they are mapped, for the mapping holds the file. */
 static int device_mmap(struct file *file, struct vm_area_struct *vma)
 {
-	struct instance *in = file->private_data;
+	struct opened *o = file->private_data;
+	struct instance *in = o->in;
 	void *table;
 
 	if (vma->vm_flags & (VM_WRITE | VM_EXEC))

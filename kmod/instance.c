@@ -47,6 +47,16 @@ void instance_put(struct instance *in)
 	kref_put(&in->ref, instance_release);
 }
 
+struct net *instance_net(struct instance *in)
+{
+	struct net *net;
+
+	spin_lock_bh(&in->net_lock);
+	net = in->net ? maybe_get_net(in->net) : NULL;
+	spin_unlock_bh(&in->net_lock);
+	return net;
+}
+
 struct instance *instance_of(struct net *net)
 {
 	struct slot *slot = net_generic(net, slot_id);
@@ -80,12 +90,14 @@ static int __net_init namespace_begins(struct net *net)
 		return -ENOMEM;
 	kref_init(&in->ref);
 	in->net = net;
+	spin_lock_init(&in->net_lock);
 	for (i = 0; i < LIMIT_COUNT; i++)
 		in->limits[i] = limits[i].def;
 	vars_init(&in->vars);
 	fn_rules_init(&in->rules);
 	conns_init(&in->conns);
 	wants_init(&in->wants);
+	locals_init(&in->locals);
 	caches_init(&in->caches);
 	atomic_inc(&living);
 	slot->instance = in;
@@ -106,7 +118,9 @@ static void __net_exit namespace_ends(struct net *net)
 	caches_end(in);
 	conns_end(&in->conns);
 	vars_stop(&in->vars);
+	spin_lock_bh(&in->net_lock);
 	in->net = NULL;
+	spin_unlock_bh(&in->net_lock);
 	instance_put(in);
 }
 

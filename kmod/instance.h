@@ -21,6 +21,7 @@
 #include "core/var.h"
 #include "fn.h"
 #include "kcache.h"
+#include "local.h"
 #include "want.h"
 
 enum { CONNECTIONS_MAX = 65536 };
@@ -51,12 +52,14 @@ struct vars {
 struct instance {
 	struct kref ref;
 	struct net *net; /* there until the instance is dead */
+	spinlock_t net_lock; /* of whoever is not kept from its end: instance_net() */
 	bool dead; /* only ever set */
 	u32 limits[LIMIT_COUNT]; /* READ_ONCE, WRITE_ONCE */
 	struct vars vars;
 	struct fn_rules rules;
 	struct conns conns;
 	struct wants wants;
+	struct locals locals;
 	struct caches caches;
 };
 
@@ -69,6 +72,8 @@ extern struct workqueue_struct *virgo_ctl, *virgo_io, *virgo_fn_queue;
 struct instance *instance_of(struct net *net);
 struct instance *instance_get(struct instance *in);
 void instance_put(struct instance *in);
+/* Its namespace, for put_net(), or NULL once that ends. Any context. */
+struct net *instance_net(struct instance *in);
 
 u32 instance_limit(const struct instance *in, enum limit which);
 /* Sets the nearest value that is allowed. */

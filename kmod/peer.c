@@ -621,7 +621,7 @@ int peer_program(struct instance *in, const char *node, const char *user,
 	int ret;
 
 	if (!p && !wait_ms) {
-		control_tell_wanted(in->net, node);
+		control_tell_wanted(in, node);
 		return -EHOSTDOWN;
 	}
 	if (!p)

@@ -60,7 +60,7 @@ void *want_wait(struct instance *in, const char *node, u32 ms,
 	spin_lock_bh(&ws->lock);
 	list_add_tail(&w.link, &ws->list);
 	spin_unlock_bh(&ws->lock);
-	left = control_tell_wanted(in->net, node) ?
+	left = control_tell_wanted(in, node) ?
 		wait_event_killable_timeout(ws->news,
 					    (found = find(in, node)) ||
 					    is_over(in, &w),

@@ -344,16 +344,22 @@ static struct client *module_client(int fd)
 	return c;
 }
 
+bool client_module_allowed(const char *state)
+{
+	const char *word = getenv("VIRGO_MODULE");
+
+	return !state && !getenv("VIRGO_STATE") &&
+	       !(word && !strcmp(word, "off"));
+}
+
 int client_open_module(struct client **out, const char *state,
 		       const char *node, size_t words)
 {
 	struct virgo_clone clone = { .size = sizeof(clone) };
-	const char *word = getenv("VIRGO_MODULE");
 	int device, ret;
 
 	*out = NULL;
-	if (words > MODULE_WORDS || state || getenv("VIRGO_STATE") ||
-	    (word && !strcmp(word, "off")))
+	if (words > MODULE_WORDS || !client_module_allowed(state))
 		return -EOPNOTSUPP;
 	if (strlen(node) >= sizeof(clone.node))
 		return -ENAMETOOLONG;

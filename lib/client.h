@@ -31,6 +31,8 @@ int client_open_early(struct client **out, const char *state,
  */
 int client_open_module(struct client **out, const char *state,
 		       const char *node, size_t words);
+/* Whether it may be tried at all: not for another state folder, nor when it is off. */
+bool client_module_allowed(const char *state);
 void client_close(struct client *c);
 /* Ends client_wait() in whichever thread it is; of virgod's, the connection, too.
  * Any thread; once.

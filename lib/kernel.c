@@ -16,10 +16,12 @@
 
 enum { ABI = 1 };
 
-static const char *const features[] = { "variables", "calls", "caches", "jobs" };
+static const char *const features[] = { "variables", "calls", "caches", "jobs",
+					"memory objects" };
 
 static_assert(VIRGO_FEATURE_VARS == 1 << 0 && VIRGO_FEATURE_CALLS == 1 << 1 &&
-	      VIRGO_FEATURE_CACHE == 1 << 2 && VIRGO_FEATURE_JOBS == 1 << 3,
+	      VIRGO_FEATURE_CACHE == 1 << 2 && VIRGO_FEATURE_JOBS == 1 << 3 &&
+	      VIRGO_FEATURE_MEMORY == 1 << 4,
 	      "the order of features[]");
 
 int kernel_ioctl(int fd, u32 request, void *arg)

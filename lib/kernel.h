@@ -39,7 +39,7 @@ const char *kernel_why(int error);
 
 enum { KERNEL_TEXT = 160 };
 
-/* "0.1.0, ABI 1, with the kernel's TLS; serves variables, calls, caches, jobs" */
+/* "0.1.0, ABI 1, with the kernel's TLS; serves variables, calls, caches, jobs, memory objects" */
 void kernel_text(const struct kernel_info *k, char out[KERNEL_TEXT]);
 
 /* "variables", or NULL for a feature number that this program does not know.

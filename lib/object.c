@@ -233,6 +233,14 @@ int api_connect(struct client **out, struct failure *f)
 	return client_open(out, dir[0] ? dir : NULL, f);
 }
 
+bool api_module_allowed(void)
+{
+	char dir[sizeof(state)];
+
+	api_state_dir(dir);
+	return client_module_allowed(dir[0] ? dir : NULL);
+}
+
 int api_open_module(struct client **out, const char *node, size_t words)
 {
 	char dir[sizeof(state)];

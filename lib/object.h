@@ -64,7 +64,8 @@ void api_text(char *out, size_t size, struct span s);
 void api_state_dir(char *dir);
 /* Connects to the virgod there. */
 int api_connect(struct client **out, struct failure *f);
-/* client_open_module() for the node this program means. */
+/* client_module_allowed() for the node this program means, and client_open_module(). */
+bool api_module_allowed(void);
 int api_open_module(struct client **out, const char *node, size_t words);
 
 #endif

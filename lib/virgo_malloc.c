@@ -7,6 +7,9 @@
  * program that made an object by its connection, so none is closed before the
  * program ends. A range is asked for in parts of one extent each, WINDOW of them
  * under way at once.
+ *
+ * Where the module is, such a connection is an open device of it instead, which does
+ * all that for a range; what it does not do (virgo_malloc_info()) goes to virgod.
  */
 #include <limits.h>
 #include <pthread.h>
@@ -15,6 +18,7 @@
 #include <unistd.h>
 
 #include "extent.h"
+#include "kernel_memory.h"
 #include "object.h"
 #include "virgo.h"
 
@@ -22,13 +26,23 @@ static_assert(sizeof(struct virgo_handle) == sizeof(struct handle),
 	      "handles are what they say");
 static_assert((int)VIRGO_HANDLE_TEXT == (int)HANDLE_TEXT, "and so is their text");
 
-enum { WINDOW = 4 }; /* virgod takes 8 */
+enum {
+	WINDOW = 4, /* virgod takes 8 */
+	BY_VIRGOD = 1,
+};
+
+/* Whom a connection is of. */
+struct owner {
+	unsigned int state; /* api_state() when it was made */
+	pid_t pid;
+	uid_t uid;
+};
 
 struct pooled {
 	struct pooled *next;
-	struct client *client;
-	unsigned int state; /* api_state() when it was made */
-	pid_t pid;
+	struct client *client; /* NULL: it is the module's */
+	int device;
+	struct owner owner;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -39,6 +53,8 @@ static bool hung_up(const struct pooled *p)
 {
 	char c;
 
+	if (!p->client)
+		return false; /* the module sees to that */
 	return recv(client_fd(p->client), &c, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 ||
 	       (errno != EAGAIN && errno != EINTR);
 }
@@ -46,23 +62,34 @@ static bool hung_up(const struct pooled *p)
 static void pooled_free(struct pooled *p)
 {
 	client_close(p->client);
+	if (!p->client)
+		close(p->device);
 	free(p);
 }
 
+static struct owner owner_now(void)
+{
+	return (struct owner){ .state = api_state(),
+			       .pid = getpid(),
+			       .uid = geteuid() };
+}
+
 /* One that can be used; those that cannot any more are taken out. */
-static struct pooled *take_idle(unsigned int state)
+static struct pooled *take_idle(const struct owner *o, bool module)
 {
 	struct pooled **at = &idle;
 	struct pooled *p = NULL;
 
 	pthread_mutex_lock(&lock);
 	while (!p && *at) {
-		if ((*at)->pid != getpid() || hung_up(*at)) {
+		if ((*at)->owner.pid != o->pid || hung_up(*at)) {
 			struct pooled *dead = *at;
 
 			*at = dead->next;
 			pooled_free(dead);
-		} else if ((*at)->state == state) {
+		} else if ((*at)->owner.state == o->state &&
+			   (*at)->owner.uid == o->uid &&
+			   !(*at)->client == module) {
 			p = *at;
 			*at = p->next;
 		} else {
@@ -75,8 +102,8 @@ static struct pooled *take_idle(unsigned int state)
 
 static int take(struct pooled **out, struct failure *f)
 {
-	unsigned int state = api_state();
-	struct pooled *p = take_idle(state);
+	struct owner o = owner_now();
+	struct pooled *p = take_idle(&o, false);
 	int ret = 0;
 
 	if (!p) {
@@ -84,8 +111,7 @@ static int take(struct pooled **out, struct failure *f)
 		if (!p)
 			return failure_set(f, -ENOMEM, "memory object", NULL,
 					   "out of memory");
-		p->state = state;
-		p->pid = getpid();
+		p->owner = o;
 		ret = api_connect(&p->client, f);
 		if (ret) {
 			free(p);
@@ -94,6 +120,31 @@ static int take(struct pooled **out, struct failure *f)
 	}
 	*out = p;
 	return ret;
+}
+
+/* NULL: there is no module that does it, or it is not to be used. */
+static struct pooled *take_device(void)
+{
+	struct owner o = owner_now();
+	struct pooled *p;
+	int device;
+
+	if (!api_module_allowed())
+		return NULL;
+	p = take_idle(&o, true);
+	if (p)
+		return p;
+	device = kernel_memory_open();
+	if (device < 0)
+		return NULL;
+	p = calloc(1, sizeof(*p));
+	if (!p) {
+		close(device);
+		return NULL;
+	}
+	p->device = device;
+	p->owner = o;
+	return p;
 }
 
 /* @sound: every answer on it has come. */
@@ -107,6 +158,18 @@ static void give_back(struct pooled *p, bool sound)
 	p->next = idle;
 	idle = p;
 	pthread_mutex_unlock(&lock);
+}
+
+/* What device @p gave; BY_VIRGOD when virgod is to be asked after all, for it does
+ * not listen to the module.
+ */
+static int device_gave(struct pooled *p, int ret, struct failure *f)
+{
+	give_back(p, ret != -ENOTCONN);
+	if (ret != -ENOTCONN)
+		return ret;
+	f->code = 0;
+	return BY_VIRGOD;
 }
 
 /* --- one request, one answer --- */
@@ -148,13 +211,22 @@ static int read_handle(struct span reply, void *arg)
 int virgo_malloc(uint64_t size, uint32_t lease_ms, struct virgo_handle *handle)
 {
 	const struct msg_malloc m = { .bytes = size, .lease_ms = lease_ms };
+	struct pooled *p = take_device();
 	struct failure f = { 0 };
 	u8 buf[64];
 	struct wcursor w = wcursor_of(buf, sizeof(buf));
+	int ret = BY_VIRGOD;
 
+	if (p)
+		ret = device_gave(p, kernel_memory_malloc(p->device, size,
+							  lease_ms,
+							  handle->bytes, &f),
+				  &f);
 	msg_malloc_encode(&w, &m);
-	return ask(MSG_MALLOC, buf, wcursor_len(&w), MSG_MALLOCED, read_handle,
-		   handle, &f) ? api_fail(&f) : 0;
+	if (ret == BY_VIRGOD)
+		ret = ask(MSG_MALLOC, buf, wcursor_len(&w), MSG_MALLOCED,
+			  read_handle, handle, &f);
+	return ret ? api_fail(&f) : 0;
 }
 
 /* MALLOC_FREE and MALLOC_MAP have the same fields. */
@@ -175,7 +247,17 @@ static int ask_about(const struct virgo_handle *handle, u16 type, u16 want,
 
 int virgo_free(const struct virgo_handle *handle)
 {
-	return ask_about(handle, MSG_MALLOC_FREE, MSG_OK, NULL, NULL);
+	struct pooled *p = take_device();
+	struct failure f = { 0 };
+	int ret = BY_VIRGOD;
+
+	if (p)
+		ret = device_gave(p, kernel_memory_free(p->device,
+							handle->bytes, &f),
+				  &f);
+	if (ret == BY_VIRGOD)
+		return ask_about(handle, MSG_MALLOC_FREE, MSG_OK, NULL, NULL);
+	return ret ? api_fail(&f) : 0;
 }
 
 static int read_info(struct span reply, void *arg)
@@ -322,6 +404,23 @@ static int take_answer(struct transfer *t)
 	return ret;
 }
 
+static int by_module(const struct transfer *t, struct failure *f)
+{
+	struct pooled *p = take_device();
+	const u8 *handle = t->handle->bytes;
+	int ret;
+
+	if (!p)
+		return BY_VIRGOD;
+	if (t->out)
+		ret = kernel_memory_get(p->device, handle, t->out, t->len,
+					t->offset, f);
+	else
+		ret = kernel_memory_set(p->device, handle, t->in, t->len,
+					t->offset, f);
+	return device_gave(p, ret, f);
+}
+
 static ssize_t transfer(struct transfer *t)
 {
 	struct failure f = { 0 };
@@ -333,6 +432,9 @@ static ssize_t transfer(struct transfer *t)
 	if (t->len > SSIZE_MAX || t->offset + t->len < t->offset)
 		return api_fail_with(-ERANGE, "memory object", NULL,
 				     "no object is so large");
+	ret = by_module(t, &f);
+	if (ret != BY_VIRGOD)
+		return ret ? api_fail(&f) : (ssize_t)t->len;
 	if (take(&p, &f))
 		return api_fail(&f);
 	t->client = p->client;

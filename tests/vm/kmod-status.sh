@@ -28,7 +28,7 @@ assert_match "$(virgo doctor || :)" \
 step "loaded"
 modprobe virgo
 version=$(cat /sys/module/virgo/version)
-said="$version, ABI 1, with the kernel's TLS; serves variables, calls, caches, jobs"
+said="$version, ABI 1, with the kernel's TLS; serves variables, calls, caches, jobs, memory objects"
 assert_out "$version 1 True" kernel '"%s %s %s" % (k["version"], k["abi"], k["tls"])'
 assert_out True kernel '{"variables", "calls", "caches"} <= set(k["serves"])'
 assert_match "$(virgo status)" $'\n\n'"virgo.ko $said"

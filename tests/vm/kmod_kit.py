@@ -37,6 +37,12 @@ CALL = struct.Struct("64s48sQQIIII")
 ADOPT = struct.Struct("iI64s")
 CLONE = struct.Struct("II64sII")
 IOC_CLONE = 0x4004BA03
+MALLOC = struct.Struct("16sQQIIII")
+MEMORY = struct.Struct("16sQQQQIIII")
+IOC_MALLOC = 0xC0000000 | MALLOC.size << 16 | 0xBA04
+IOC_SET, IOC_GET, IOC_FREE = (0x40000000 | MEMORY.size << 16 | 0xBA05 + i
+                              for i in range(3))
+IOC_ACCEPT = 0xBA08
 IOC_CALL = 0xC0000000 | CALL.size << 16 | 0xBA02
 HEADER = struct.Struct("<IBBHIIQI")
 IOC_ADOPT = 0x40000000 | ADOPT.size << 16 | 0xBA01
@@ -234,6 +240,44 @@ class Device:
                             len(argument), size, ms, flags)
         got = self.ioctl(IOC_CALL, request)
         return result.raw[:got]
+
+
+    def malloc(self, size, lease_ms=0, ms=20000, flags=0):
+        words = ctypes.create_string_buffer(1024)
+        buffer = ctypes.create_string_buffer(MALLOC.pack(
+            bytes(16), size, ctypes.addressof(words), lease_ms, ms, 1024,
+            flags), MALLOC.size)
+        self.done(IOC_MALLOC, buffer, words)
+        return buffer.raw[:16]
+
+    def memory(self, request, handle, data=None, offset=0, ms=20000, flags=0,
+               reserved=0):
+        """SET, GET or FREE; @data is a buffer of ctypes."""
+        words = ctypes.create_string_buffer(1024)
+        self.done(request, ctypes.create_string_buffer(MEMORY.pack(
+            handle, offset, len(data) if data else 0,
+            ctypes.addressof(data) if data else 0, ctypes.addressof(words), ms,
+            1024, flags, reserved), MEMORY.size), words)
+
+    def done(self, request, buffer, words):
+        """An error has virgod's words, if there are any."""
+        try:
+            check(LIBC.ioctl(self.fd, ctypes.c_ulong(request), buffer))
+        except OSError as error:
+            error.words = words.raw
+            raise
+
+    def set(self, handle, data, offset=0, **more):
+        self.memory(IOC_SET, handle, ctypes.create_string_buffer(
+            data, len(data)), offset, **more)
+
+    def get(self, handle, size, offset=0, **more):
+        data = ctypes.create_string_buffer(size)
+        self.memory(IOC_GET, handle, data, offset, **more)
+        return data.raw
+
+    def free(self, handle, **more):
+        self.memory(IOC_FREE, handle, **more)
 
 
 def enable_tls(sock, send, receive, version=0x0304):

@@ -29,6 +29,7 @@
 #define VIRGO_FEATURE_CALLS	(1 << 1)
 #define VIRGO_FEATURE_CACHE	(1 << 2)
 #define VIRGO_FEATURE_JOBS	(1 << 3)
+#define VIRGO_FEATURE_MEMORY	(1 << 4)
 
 struct virgo_info {
 	__u32 abi;		/* 1 */
@@ -96,6 +97,49 @@ struct virgo_clone {
 /* The number does not depend on the struct's length. */
 #define VIRGO_IOC_CLONE		_IOW(0xBA, 0x03, __u32)
 
+/*
+ * Memory objects, which virgo_malloc(3) explains, by way of this node's virgod. An
+ * open file is one program to virgod, the one that holds what it has made, and
+ * belongs to the user who asked first: others get EPERM. Requests on one file are
+ * done one after another; who does not want to wait opens another.
+ *
+ * A request that failed tells why in virgod's words: words_size bytes at words,
+ * unless it is 0, get a payload of ERROR (virgo-protocol(7)) or its beginning.
+ */
+struct virgo_malloc {
+	__u8 handle[16];	/* out */
+	__u64 bytes;
+	__u64 words;		/* address */
+	__u32 lease_ms;		/* 0: the standard one */
+	__u32 deadline_ms;	/* at most 3600000; 0: as long as it takes */
+	__u32 words_size;
+	__u32 flags;		/* 0 */
+};
+
+struct virgo_memory {
+	__u8 handle[16];
+	__u64 offset;
+	__u64 length;
+	__u64 address;		/* of the caller's bytes; FREE: all three are 0 */
+	__u64 words;		/* address */
+	__u32 deadline_ms;
+	__u32 words_size;
+	__u32 flags;		/* 0 */
+	__u32 reserved;		/* 0 */
+};
+
+#define VIRGO_IOC_MALLOC	_IOWR(0xBA, 0x04, struct virgo_malloc)
+#define VIRGO_IOC_SET		_IOW(0xBA, 0x05, struct virgo_memory)
+#define VIRGO_IOC_GET		_IOW(0xBA, 0x06, struct virgo_memory)
+#define VIRGO_IOC_FREE		_IOW(0xBA, 0x07, struct virgo_memory)
+
+/*
+ * For virgod: a socket of a program that waits to be served by it, as if it had
+ * connected to virgod's own, SO_PEERCRED included; EAGAIN when none waits. The
+ * argument is 0. CAP_NET_ADMIN in the initial user namespace.
+ */
+#define VIRGO_IOC_ACCEPT	_IO(0xBA, 0x08)
+
 /* In place of a function's name in VIRGO_CMD_FN_ALLOW: who may ask for jobs. */
 #define VIRGO_FN_JOBS		"virgo.run"
 
@@ -107,8 +151,10 @@ struct virgo_clone {
  * short succession may be told once, the last is always told.
  */
 #define VIRGO_GENL_GROUP_VARS	"vars"
-/* VIRGO_CMD_PEER_WANTED when a call waits for a connection to a node. Needs
- * CAP_NET_ADMIN.
+/* VIRGO_CMD_PEER_WANTED when a call waits for a connection to a node,
+ * VIRGO_CMD_CALLER_WAITS when a program waits for VIRGO_IOC_ACCEPT. Needs
+ * CAP_NET_ADMIN. A listener that is behind with its news counts as there if it has
+ * set NETLINK_BROADCAST_ERROR; after ENOBUFS it looks for callers.
  */
 #define VIRGO_GENL_GROUP_PEERS	"peers"
 
@@ -129,6 +175,7 @@ enum virgo_cmd {
 	VIRGO_CMD_NODE_SET,	/* VIRGO_A_NODE: what this node is called */
 	VIRGO_CMD_PEER_WANTED,	/* VIRGO_A_NODE */
 	VIRGO_CMD_PEER_FAILED,	/* VIRGO_A_NODE: nobody waits for it any longer */
+	VIRGO_CMD_CALLER_WAITS,	/* told only */
 
 	__VIRGO_CMD_MAX
 };
