@@ -9,7 +9,9 @@ there on a queue.
 
 import glob
 import platform
+import threading
 
+from kmod_fuzz_memory import HELLO, right_answer
 from kmod_kit import *
 
 SITES_MOST = 5000
@@ -121,6 +123,57 @@ def refused(device):
             raise
 
 
+def serve(device, ended):
+    """What virgod does for callers of memory objects, one after the other."""
+    while not ended.is_set():
+        fd = LIBC.ioctl(device.fd, ctypes.c_ulong(IOC_ACCEPT), ctypes.c_void_p(0))
+        if fd < 0:
+            time.sleep(.005)
+            continue
+        with socket.socket(fileno=fd) as sock:
+            sock.settimeout(20)
+            sock.sendall(frame(HELLO, struct.pack("<HHQI", 1, 1, 0, 1 << 20) +
+                               text("alpha") + text(b"") + bytes(8) + text("")))
+            try:
+                while True:
+                    head = HEADER.unpack(receive_exactly(sock, 32)[:28])
+                    payload = receive_exactly(sock, head[4])
+                    if head[3] != HELLO:
+                        kind, payload = right_answer(head[3], payload)
+                        sock.sendall(frame(kind, payload, head[6], REPLY))
+            except (EOFError, ConnectionError):
+                pass
+
+
+def made():
+    device = Device()
+    try:
+        device.malloc(10)
+    except BaseException:
+        device.close()
+        raise
+    return device
+
+
+def remembered(sites):
+    """Memory objects: each failure is told, and the next request connects anew."""
+    link, ended, virgod = Netlink(), threading.Event(), Device()
+    link.listen("peers")
+    server = threading.Thread(target=serve, args=(virgod, ended))
+    server.start()
+    walk(sites, "memory object", made, lambda device: device.close())
+    device = Device()
+    handle = device.malloc(10)
+    data = bytes((1 << 20) + 1)
+    walk(sites, "memory set", lambda: device.set(handle, data))
+    walk(sites, "memory get", lambda: device.get(handle, len(data)))
+    walk(sites, "memory free", lambda: device.free(handle))
+    device.close()
+    ended.set()
+    server.join()
+    virgod.close()
+
+
 def close_all(handles):
     for one in handles:
         os.close(one)
@@ -180,6 +233,7 @@ def main():
     load(path)
     configure(sites)
     connections(sites)
+    remembered(sites)
     walk(sites, "unload", unloaded, lambda got: load(path))
     unload()
 

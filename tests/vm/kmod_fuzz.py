@@ -22,6 +22,7 @@ import time
 import traceback
 
 from kmod_fuzz_input import *
+from kmod_fuzz_memory import Memory
 from kmod_kit import *
 
 PORTS = range(11311, 11315)
@@ -29,10 +30,6 @@ STEP_SECONDS = 2 # most that one step of a worker waits for anything
 STUCK_SECONDS = 120
 
 PAGE = mmap.PAGESIZE
-LIBC.mmap.restype = ctypes.c_void_p
-LIBC.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int,
-                      ctypes.c_int, ctypes.c_int, ctypes.c_long]
-LIBC.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 
 
 def tried(function, *args):
@@ -158,8 +155,27 @@ class Ioctls:
             r.choice((0, 0, 1, 20, (1 << 32) - 1)),
             r.choice((0, 0, 0, 0, 1))) + bytes(PAGE))
 
+    def remembered(self, r):
+        """Memory objects: what Memory's stand-in for virgod says to it."""
+        request = r.choice((IOC_SET, IOC_GET, IOC_FREE))
+        size = r.choice((0, 10, 60 * PAGE, 1 << 40))
+        self.give(r, request, MEMORY.pack(
+            r.randbytes(16), r.choice((0, 5, 1 << 63)), size,
+            self.address(r, 100) if size else 0, self.address(r, 20),
+            r.choice((1, 20, 200)), r.choice((0, 20, 1 << 31)),
+            r.choice((0, 0, 0, 1)), 0))
+
+    def accepted(self, r):
+        """Now and then one is taken away from Memory's, and hears rubbish."""
+        fd = LIBC.ioctl(self.fds.pick(r), ctypes.c_ulong(IOC_ACCEPT),
+                        ctypes.c_void_p(r.choice((0, 0, 0, 1, self.area))))
+        if fd >= 0:
+            tried(os.write, fd, any_frames(r))
+            os.close(fd)
+
     def unknown(self, r):
-        request = r.choice((IOC_INFO, IOC_CALL, IOC_ADOPT, IOC_CLONE)) ^ r.choice(
+        request = r.choice((IOC_INFO, IOC_CALL, IOC_ADOPT, IOC_CLONE, IOC_MALLOC,
+                            IOC_GET, IOC_ACCEPT)) ^ r.choice(
             (0, 1 << r.randrange(32), r.randrange(16), r.randrange(1 << 32)))
         size = r.choice((0, 4, 16, 72, 80, 152, 4096))
         words = [r.choice((0, 1, size, 80, r.randrange(1 << 32)))
@@ -212,7 +228,8 @@ class Ioctls:
     def one(self, r):
         r.choice((self.opened, self.closed, self.copied, self.called,
                   self.called, self.called, self.adopted, self.adopted,
-                  self.programmed, self.programmed, self.unknown, self.mapped,
+                  self.programmed, self.programmed, self.remembered,
+                  self.remembered, self.accepted, self.unknown, self.mapped,
                   self.used, self.used, self.used))(r)
 
     def step(self):
@@ -226,7 +243,10 @@ class Ioctls:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join()
+            while thread.is_alive():
+                thread.join(.05)
+                # Some wait for ever for what nobody else may take.
+                self.accepted(self.r[0])
 
 
 class Control:
@@ -464,7 +484,7 @@ class Namespaces:
         assert os.waitpid(pid, 0)[1] == 0, function.__name__
 
 
-WORKERS = (Ioctls, Control, Clients, Frames, Namespaces)
+WORKERS = (Ioctls, Control, Clients, Frames, Namespaces, Memory)
 
 
 def work(kind, seed, steps, at, end):

@@ -10,9 +10,6 @@ from kmod_kit import *
 MIB = 1 << 20
 PAGE = mmap.PAGESIZE
 WAITING_MAX = 512 # kmod/local.c
-LIBC.mmap.restype = ctypes.c_void_p
-LIBC.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int,
-                      ctypes.c_int, ctypes.c_int, ctypes.c_long]
 
 
 def ranges():
@@ -92,8 +89,7 @@ def faults():
     device.set(handle, data)
     size = 2 * MIB
     area = LIBC.mmap(None, size + PAGE, 3, 0x22, -1, 0)
-    check(LIBC.munmap(ctypes.c_void_p(area + size - PAGE),
-                      ctypes.c_size_t(2 * PAGE)))
+    check(LIBC.munmap(area + size - PAGE, 2 * PAGE))
     for request in IOC_GET, IOC_SET, IOC_GET:
         for address in area, 8, (1 << 47) - PAGE, (1 << 64) - 2 * size:
             words = ctypes.create_string_buffer(16)

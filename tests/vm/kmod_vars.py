@@ -80,7 +80,7 @@ def refusals(netlink, device):
     info = bytearray(16)
     fcntl.ioctl(device.fd, IOC_INFO, info)
     # The interface's version, then variables, calls, cache, jobs.
-    assert struct.unpack("IIQ", info) == (1, 0, 0b1111)
+    assert struct.unpack("IIQ", info) == (1, 0, 0b11111)
     for protection in (mmap.PROT_READ | mmap.PROT_WRITE,
                        mmap.PROT_READ | mmap.PROT_EXEC):
         expect(errno.EPERM, mmap.mmap, device.fd, 4096, mmap.MAP_SHARED,
