@@ -10,7 +10,7 @@
  */
 #include "cache_impl.h"
 
-static bool ratio_is_good(u32 hot_percent, u32 warm_percent)
+bool cache_ratio_is_good(u32 hot_percent, u32 warm_percent)
 {
 	return hot_percent + warm_percent <= 80;
 }
@@ -27,7 +27,7 @@ int cache_init(struct cache *c, const struct cache_setup *s)
 					 sizeof(u32 *));
 	if (s->budget_bytes < CACHE_BUDGET_MIN || pages >= 1 << 19 ||
 	    s->floor_bytes > s->budget_bytes ||
-	    !ratio_is_good(s->hot_percent, s->warm_percent))
+	    !cache_ratio_is_good(s->hot_percent, s->warm_percent))
 		return -EINVAL;
 	c->memory = s->memory;
 	c->k0 = s->seed[0];
@@ -59,7 +59,7 @@ void cache_set_time(struct cache *c, u32 now)
 
 int cache_set_ratio(struct cache *c, u8 hot_percent, u8 warm_percent)
 {
-	if (!ratio_is_good(hot_percent, warm_percent))
+	if (!cache_ratio_is_good(hot_percent, warm_percent))
 		return -EINVAL;
 	c->hot_percent = hot_percent;
 	c->warm_percent = warm_percent;

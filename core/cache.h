@@ -303,6 +303,7 @@ u32 cache_shrinkable(const struct cache *c);
 
 /* -EINVAL as for cache_init(). */
 int cache_set_ratio(struct cache *c, u8 hot_percent, u8 warm_percent);
+bool cache_ratio_is_good(u32 hot_percent, u32 warm_percent);
 void cache_stats_reset(struct cache *c);
 
 #endif

@@ -323,8 +323,7 @@ static void on_reload(struct node *n)
 	    cache_set_ratio(&n->cached->shard.cache,
 			    (u8)conf->cache_hot_percent,
 			    (u8)conf->cache_warm_percent))
-		log_warning("[cache] hot_percent and warm_percent are above 80 "
-			    "together; the old ones stay");
+		log_warning(CACHED_RATIO_STAYS);
 }
 
 struct cached *cached_new(struct node *n)

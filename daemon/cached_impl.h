@@ -21,6 +21,11 @@ enum {
 	WHY_MAX = 120,
 };
 
+/* At a reload whose shares no cache takes. */
+#define CACHED_RATIO_STAYS                                                     \
+	"[cache] hot_percent and warm_percent are above 80 together; the "     \
+	"old ones stay"
+
 struct cached;
 struct stream;
 

@@ -60,25 +60,45 @@ bool kernel_may(struct cached *c, const struct cached_setup *s,
 	return !what && there;
 }
 
-static int start(struct cached *c, struct cached_setup *s, struct failure *f)
+static u32 seconds(u64 ms)
+{
+	return (u32)((ms + 999) / 1000);
+}
+
+/* What follows virgo_cloud.conf while the cache is served. */
+static struct module_cache terms(const struct cached *c, u16 port)
 {
 	const struct conf_cloud *conf = policy_conf(c->node->policy);
-	struct module_cache mc = { .port = s->port,
-				   .bytes = s->bytes,
-				   .value_max = (u32)s->value_max,
-				   .idle_s = (u32)((conf->cache_idle_ms + 999) /
-						 1000) };
-	char object[32];
-	int ret = module_cache_start(module_of(c), &mc);
 
+	return (struct module_cache){
+		.port = port,
+		.idle_s = seconds(conf->cache_idle_ms),
+		.stall_s = seconds(conf->cache_stall_ms),
+		.clients = (u32)conf->cache_connections,
+		.hot_percent = (u32)conf->cache_hot_percent,
+		.warm_percent = (u32)conf->cache_warm_percent,
+	};
+}
+
+static int start(struct cached *c, struct cached_setup *s, struct failure *f)
+{
+	struct module_cache mc = terms(c, s->port);
+	char object[32];
+	int ret;
+
+	mc.bytes = s->bytes;
+	mc.value_max = (u32)s->value_max;
+	ret = module_cache_start(module_of(c), &mc);
 	if (ret == -EADDRINUSE) {
 		snprintf(object, sizeof(object), "127.0.0.1:%u", s->port);
 		return failure_set(f, ret, object, "take another with --port",
 				   "cannot listen: %s", strerror(-ret));
 	}
 	if (ret)
-		return failure_set(f, ret, "cache", NULL, "virgo.ko: %s",
-				   strerror(-ret));
+		return failure_set(f, ret, "cache", ret == -EINVAL ?
+				   "hot_percent and warm_percent of [cache] 80 "
+				   "together at most" : NULL,
+				   "virgo.ko: %s", strerror(-ret));
 	c->lost = *s;
 	s->bytes = mc.bytes;
 	s->value_max = mc.value_max;
@@ -153,10 +173,26 @@ void kernel_find(struct cached *c)
 	kernel_reload(c);
 }
 
+static void change_terms(struct cached *c)
+{
+	const struct module_cache mc = terms(c, c->setup.port);
+	int ret = module_cache_set(module_of(c), &mc);
+
+	if (ret == -EINVAL)
+		log_warning(CACHED_RATIO_STAYS);
+	else if (ret && ret != -ENOENT)
+		log_error("virgo.ko: its cache cannot be changed: %s",
+			  strerror(-ret));
+}
+
 void kernel_reload(struct cached *c)
 {
-	if (c->backend != &cached_kernel || admits_nobody(c))
+	if (c->backend != &cached_kernel)
 		return;
+	if (admits_nobody(c)) {
+		change_terms(c);
+		return;
+	}
 	log_warning("[allow] keeps nobody of this node out: the cache is "
 		    "virgod's from now on, and empty");
 	cached_stop(c);

@@ -36,14 +36,21 @@ struct module_cache {
 	u16 port;
 	u64 bytes; /* its budget; 0 asks for the module's default */
 	u32 value_max; /* the longest value; the same */
-	u32 idle_s; /* a connection may be quiet; 0: for ever */
 	u32 connections; /* told only */
+	/* What module_cache_set() changes. */
+	u32 idle_s; /* a connection may be quiet; 0: for ever */
+	u32 stall_s; /* the same within a command, or while it does not read */
+	u32 clients; /* connections at most; 0: no bound but the module's */
+	u32 hot_percent, warm_percent; /* 80 together at most */
 };
 
 /* Starts @mc, in which @bytes and @value_max are then as the module has bounded
- * them. -ENODEV without the module, -EADDRINUSE, -EUSERS too many, -ENOMEM.
+ * them. -ENODEV without the module, -EADDRINUSE, -EUSERS too many, -ENOMEM, -EINVAL
+ * the percentages.
  */
 int module_cache_start(struct module *m, struct module_cache *mc);
+/* Changes the one on @mc's port. 0, -ENOENT, -EINVAL the percentages. */
+int module_cache_set(struct module *m, const struct module_cache *mc);
 /* 0 or -ENOENT; its connections end, and what is in it is lost. */
 int module_cache_stop(struct module *m, u16 port);
 /* The one on @port, for 0 the one that was started first: 0 or -ENOENT. */

@@ -38,8 +38,6 @@ static struct module_cache decode(struct nl_rest rest)
 			mc.bytes = nl_u64(&value);
 		else if (type == VIRGO_A_CACHE_VALUE)
 			mc.value_max = nl_u32(&value);
-		else if (type == VIRGO_A_CACHE_IDLE)
-			mc.idle_s = nl_u32(&value);
 		else if (type == VIRGO_A_CACHE_CONNECTIONS)
 			mc.connections = nl_u32(&value);
 	}
@@ -71,6 +69,16 @@ int module_cache_find(struct module *m, u16 port, struct module_cache *out)
 	return ret ? ret : f.found ? 0 : -ENOENT;
 }
 
+static void put_terms(struct nl_message *q, const struct module_cache *mc)
+{
+	nl_put(q, VIRGO_A_CACHE_PORT, &mc->port, sizeof(mc->port));
+	nl_put_u32(q, VIRGO_A_CACHE_IDLE, mc->idle_s);
+	nl_put_u32(q, VIRGO_A_CACHE_STALL, mc->stall_s);
+	nl_put_u32(q, VIRGO_A_CACHE_CLIENTS, mc->clients);
+	nl_put_u32(q, VIRGO_A_CACHE_HOT, mc->hot_percent);
+	nl_put_u32(q, VIRGO_A_CACHE_WARM, mc->warm_percent);
+}
+
 int module_cache_start(struct module *m, struct module_cache *mc)
 {
 	u8 data[MESSAGE_MAX];
@@ -80,12 +88,23 @@ int module_cache_start(struct module *m, struct module_cache *mc)
 	if (!m->family)
 		return -ENODEV;
 	q = begin(m, data, NLM_F_ACK, VIRGO_CMD_CACHE_START);
-	nl_put(&q, VIRGO_A_CACHE_PORT, &mc->port, sizeof(mc->port));
+	put_terms(&q, mc);
 	nl_put_u64(&q, VIRGO_A_CACHE_BYTES, mc->bytes);
 	nl_put_u32(&q, VIRGO_A_CACHE_VALUE, mc->value_max);
-	nl_put_u32(&q, VIRGO_A_CACHE_IDLE, mc->idle_s);
 	ret = ask(m, &q, NULL, NULL);
 	return ret ? ret : module_cache_find(m, mc->port, mc);
+}
+
+int module_cache_set(struct module *m, const struct module_cache *mc)
+{
+	u8 data[MESSAGE_MAX];
+	struct nl_message q;
+
+	if (!m->family)
+		return -ENOENT;
+	q = begin(m, data, NLM_F_ACK, VIRGO_CMD_CACHE_SET);
+	put_terms(&q, mc);
+	return ask(m, &q, NULL, NULL);
 }
 
 int module_cache_stop(struct module *m, u16 port)

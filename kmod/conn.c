@@ -218,6 +218,18 @@ static int receive(struct conn *c)
 	return ret ? ret : 1;
 }
 
+/* The work that looks for idle ones looks for it, too. */
+static void watch_stall(struct conn *c)
+{
+	const bool midway = c->within || c->in_len || conn_unsent(c);
+	const u32 ms = READ_ONCE(c->stall_ms);
+
+	if (c->midway != midway)
+		WRITE_ONCE(c->midway, midway);
+	if (midway && ms)
+		queue_delayed_work(virgo_ctl, &c->idle, msecs_to_jiffies(ms));
+}
+
 static void io(struct work_struct *work)
 {
 	struct conn *c = container_of(work, struct conn, io);
@@ -239,21 +251,70 @@ static void io(struct work_struct *work)
 		}
 		cond_resched();
 	}
+	watch_stall(c);
 	if (got > 0 || sent > 0)
 		conn_wake(c);
+}
+
+enum { NEVER = MAX_JIFFY_OFFSET };
+
+/* The jiffies that are left of @ms since @begin; with 0 for ever. */
+static unsigned long left(u32 ms, unsigned long begin)
+{
+	const unsigned long limit = msecs_to_jiffies(ms);
+	const unsigned long gone = jiffies - begin;
+
+	if (!ms)
+		return NEVER;
+	return gone < limit ? limit - gone : 0;
+}
+
+static unsigned long later(unsigned long a, unsigned long b)
+{
+	return time_after(a, b) ? a : b;
+}
+
+/* How long it may still be as it is. One that begins to be midway now is met by the
+ * time it could have stalled.
+ */
+static unsigned long patience(struct conn *c)
+{
+	const u32 idle_ms = READ_ONCE(c->idle_ms);
+	const u32 stall_ms = READ_ONCE(c->stall_ms);
+	unsigned long idle_left = left(idle_ms, READ_ONCE(c->heard));
+
+	if (READ_ONCE(c->midway))
+		return min(idle_left, left(stall_ms, later(READ_ONCE(c->heard),
+							   READ_ONCE(c->taken))));
+	if (!idle_ms || !stall_ms)
+		return idle_left;
+	return min(idle_left, msecs_to_jiffies(stall_ms));
 }
 
 static void idle(struct work_struct *work)
 {
 	struct conn *c = container_of(work, struct conn, idle.work);
-	unsigned long limit = msecs_to_jiffies(c->idle_ms);
-	unsigned long silent = jiffies - READ_ONCE(c->heard);
+	unsigned long wait = patience(c);
 
-	if (silent >= limit) {
+	if (!wait) {
 		c->ops->idle(c);
-		silent = 0;
+		wait = max(msecs_to_jiffies(READ_ONCE(c->idle_ms)), 1ul);
 	}
-	queue_delayed_work(virgo_ctl, &c->idle, limit - silent);
+	if (wait != NEVER)
+		queue_delayed_work(virgo_ctl, &c->idle, wait);
+}
+
+void conn_set_patience(struct conn *c, u32 idle_ms, u32 stall_ms)
+{
+	spin_lock_bh(&c->lock);
+	if (c->idle_ms != idle_ms || c->stall_ms != stall_ms) {
+		WRITE_ONCE(c->idle_ms, idle_ms);
+		WRITE_ONCE(c->stall_ms, stall_ms);
+		/* Not once release may wait for it. */
+		if (c->state == CONN_OPEN)
+			mod_delayed_work(virgo_ctl, &c->idle, 0);
+	}
+	spin_unlock_bh(&c->lock);
 }
 
 struct conn *conn_get(struct conn *c)
@@ -409,6 +470,7 @@ int conn_start(struct conn *c, struct instance *in, struct socket *sock,
 	c->sock = sock;
 	c->idle_ms = idle_ms;
 	c->heard = jiffies;
+	c->taken = c->heard;
 	c->state = CONN_NEW;
 	ret = take_callbacks(c);
 	if (ret)

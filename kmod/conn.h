@@ -65,7 +65,7 @@ struct conn_ops {
 	void (*closed)(struct conn *c);
 	/* The last reference is gone: frees what @c is in. Any context. */
 	void (*free)(struct conn *c);
-	/* Nothing was received for the idle time. In a work item. */
+	/* Nothing was received for the idle time, or it stalled. In a work item. */
 	void (*idle)(struct conn *c);
 	size_t in_max; /* no request is longer */
 	bool plain; /* TCP's own sockets, which nobody else waits at */
@@ -83,8 +83,11 @@ struct conn {
 	struct work_struct io;
 	struct work_struct release;
 	struct delayed_work idle;
-	u32 idle_ms; /* 0: may be idle for ever */
+	u32 idle_ms; /* 0: may be idle for ever; under lock, READ_ONCE to peek */
+	u32 stall_ms; /* 0: may be in the middle of something; the same */
 	unsigned long heard; /* jiffies of the last byte */
+	unsigned long taken; /* jiffies when the peer last took what was queued */
+	bool midway; /* bytes of it wait, here or there, for more or to be taken */
 
 	/* As they were before us; called by ours. */
 	void (*data_ready)(struct sock *sk);
@@ -95,7 +98,8 @@ struct conn {
 	u8 *in_buf;
 	size_t in_size, in_len;
 	bool dry; /* the socket has no more than was received */
-	bool again, finish; /* set by the protocol */
+	/* Set by the protocol; within: more of a request is to come. */
+	bool again, finish, within;
 
 	struct mutex tx;
 	struct list_head sending; /* under tx */
@@ -137,6 +141,10 @@ int conn_start(struct conn *c, struct instance *in, struct socket *sock,
 struct conn *conn_get(struct conn *c);
 void conn_put(struct conn *c);
 void conn_close(struct conn *c);
+/* How long the peer may be silent, and how long a part of a request or an answer may
+ * wait for him; 0: for ever. Any context.
+ */
+void conn_set_patience(struct conn *c, u32 idle_ms, u32 stall_ms);
 /* The same, with a negative errno to be found in conn.why if it was open. */
 void conn_fail(struct conn *c, int why);
 

@@ -95,6 +95,7 @@ static void advance(struct conn *c, u32 sent)
 	struct conn_out *out, *next;
 	bool was_full;
 
+	WRITE_ONCE(c->taken, jiffies);
 	spin_lock_bh(&c->lock);
 	was_full = c->unsent > CONN_UNSENT_MAX;
 	WRITE_ONCE(c->unsent, c->unsent - sent);

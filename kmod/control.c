@@ -53,6 +53,10 @@ static const struct nla_policy policy[VIRGO_A_MAX + 1] = {
 	[VIRGO_A_USER] = { .type = NLA_NUL_STRING,
 			   .len = USER_NAME_BYTES - 1 },
 	[VIRGO_A_UID] = { .type = NLA_U32 },
+	[VIRGO_A_CACHE_STALL] = { .type = NLA_U32 },
+	[VIRGO_A_CACHE_CLIENTS] = { .type = NLA_U32 },
+	[VIRGO_A_CACHE_HOT] = NLA_POLICY_MAX(NLA_U32, 100),
+	[VIRGO_A_CACHE_WARM] = NLA_POLICY_MAX(NLA_U32, 100),
 };
 
 static const u8 limit_attr[LIMIT_COUNT] = {
@@ -290,21 +294,47 @@ static int peer_failed(struct sk_buff *skb, struct genl_info *info)
 	return 0;
 }
 
+static u32 number(const struct nlattr *a, u32 fallback)
+{
+	return a ? nla_get_u32(a) : fallback;
+}
+
+static struct kcache_terms cache_terms(struct nlattr **a)
+{
+	return (struct kcache_terms){
+		.idle_s = number(a[VIRGO_A_CACHE_IDLE], 0),
+		.stall_s = number(a[VIRGO_A_CACHE_STALL], 0),
+		.clients = number(a[VIRGO_A_CACHE_CLIENTS], 0),
+		.hot_percent = number(a[VIRGO_A_CACHE_HOT],
+				      KCACHE_HOT_PERCENT),
+		.warm_percent = number(a[VIRGO_A_CACHE_WARM],
+				       KCACHE_WARM_PERCENT),
+	};
+}
+
 static int cache_start(struct sk_buff *skb, struct genl_info *info)
 {
 	struct nlattr **a = info->attrs;
-	struct kcache_setup setup = { 0 };
+	struct kcache_setup setup = { .terms = cache_terms(a) };
 
 	if (!a[VIRGO_A_CACHE_PORT])
 		return -EINVAL;
 	setup.port = nla_get_u16(a[VIRGO_A_CACHE_PORT]);
 	if (a[VIRGO_A_CACHE_BYTES])
 		setup.budget_bytes = nla_get_u64(a[VIRGO_A_CACHE_BYTES]);
-	if (a[VIRGO_A_CACHE_VALUE])
-		setup.value_max = nla_get_u32(a[VIRGO_A_CACHE_VALUE]);
-	if (a[VIRGO_A_CACHE_IDLE])
-		setup.idle_s = nla_get_u32(a[VIRGO_A_CACHE_IDLE]);
+	setup.value_max = number(a[VIRGO_A_CACHE_VALUE], 0);
 	return kcache_start(info->user_ptr[0], &setup);
+}
+
+static int cache_set(struct sk_buff *skb, struct genl_info *info)
+{
+	struct nlattr **a = info->attrs;
+	const struct kcache_terms terms = cache_terms(a);
+
+	if (!a[VIRGO_A_CACHE_PORT])
+		return -EINVAL;
+	return kcache_set(info->user_ptr[0], nla_get_u16(a[VIRGO_A_CACHE_PORT]),
+			  &terms);
 }
 
 static int cache_stop(struct sk_buff *skb, struct genl_info *info)
@@ -318,6 +348,7 @@ static int cache_stop(struct sk_buff *skb, struct genl_info *info)
 static int put_cache(struct sk_buff *skb, struct netlink_callback *cb,
 		     const struct kcache_state *s)
 {
+	const struct kcache_terms *t = &s->setup.terms;
 	void *head = genlmsg_put(skb, NETLINK_CB(cb->skb).portid,
 				 cb->nlh->nlmsg_seq, &family, NLM_F_MULTI,
 				 VIRGO_CMD_CACHE_GET);
@@ -328,7 +359,11 @@ static int put_cache(struct sk_buff *skb, struct netlink_callback *cb,
 	    nla_put_u64_64bit(skb, VIRGO_A_CACHE_BYTES, s->setup.budget_bytes,
 			      VIRGO_A_PAD) ||
 	    nla_put_u32(skb, VIRGO_A_CACHE_VALUE, s->setup.value_max) ||
-	    nla_put_u32(skb, VIRGO_A_CACHE_IDLE, s->setup.idle_s) ||
+	    nla_put_u32(skb, VIRGO_A_CACHE_IDLE, t->idle_s) ||
+	    nla_put_u32(skb, VIRGO_A_CACHE_STALL, t->stall_s) ||
+	    nla_put_u32(skb, VIRGO_A_CACHE_CLIENTS, t->clients) ||
+	    nla_put_u32(skb, VIRGO_A_CACHE_HOT, t->hot_percent) ||
+	    nla_put_u32(skb, VIRGO_A_CACHE_WARM, t->warm_percent) ||
 	    nla_put_u64_64bit(skb, VIRGO_A_CACHE_HELD, s->held_bytes,
 			      VIRGO_A_PAD) ||
 	    nla_put_u64_64bit(skb, VIRGO_A_CACHE_ITEMS, s->items,
@@ -389,6 +424,11 @@ static const struct genl_ops operations[] = {
 		.cmd = VIRGO_CMD_CACHE_START,
 		.flags = GENL_ADMIN_PERM,
 		.doit = cache_start,
+	},
+	{
+		.cmd = VIRGO_CMD_CACHE_SET,
+		.flags = GENL_ADMIN_PERM,
+		.doit = cache_set,
 	},
 	{
 		.cmd = VIRGO_CMD_CACHE_STOP,

@@ -24,8 +24,8 @@ static u32 second(const struct kcache *kc)
 	return (u32)(ktime_get_boottime_seconds() - kc->origin_s);
 }
 
-/* A percentage that a variable may set; memcached's without it. */
-static u8 share(struct kcache *kc, u32 *slot, const char *name, u8 fallback)
+/* A percentage that a variable may set. */
+static u32 share(struct kcache *kc, u32 *slot, const char *name, u32 fallback)
 {
 	const struct var_want want = {
 		.type = VAR_U64,
@@ -40,13 +40,27 @@ static u8 share(struct kcache *kc, u32 *slot, const char *name, u8 fallback)
 	return value;
 }
 
+/* A variable that does not go with the other share is not acted on. */
+static void find_shares(struct kcache *kc, u32 *hot, u32 *warm)
+{
+	const u32 own_hot = READ_ONCE(kc->setup.terms.hot_percent);
+	const u32 own_warm = READ_ONCE(kc->setup.terms.warm_percent);
+
+	*hot = share(kc, &kc->hot_slot, "cache.hot_percent", own_hot);
+	*warm = share(kc, &kc->warm_slot, "cache.warm_percent", own_warm);
+	if (cache_ratio_is_good(*hot, *warm))
+		return;
+	*hot = own_hot;
+	*warm = own_warm;
+}
+
 static void tick(struct work_struct *work)
 {
 	struct kcache *kc = container_of(work, struct kcache, tick.work);
-	u8 hot = share(kc, &kc->hot_slot, "cache.hot_percent", HOT_PERCENT);
-	u8 warm = share(kc, &kc->warm_slot, "cache.warm_percent", WARM_PERCENT);
+	u32 hot, warm;
 	u32 i;
 
+	find_shares(kc, &hot, &warm);
 	memcached_set_time(&kc->m, second(kc));
 	for (i = 0; i < kc->m.shard_count; i++) {
 		mutex_lock(&kc->locks[i]);
@@ -61,9 +75,11 @@ static void tick(struct work_struct *work)
 static void describe(void *arg, struct memcached_server *out)
 {
 	struct kcache *kc = arg;
+	const u32 limit = instance_limit(kc->in, LIMIT_CONNECTIONS);
+	const u32 clients = READ_ONCE(kc->setup.terms.clients);
 
 	*out = (struct memcached_server){
-		.max_connections = instance_limit(kc->in, LIMIT_CONNECTIONS),
+		.max_connections = clients ? min(clients, limit) : limit,
 		.curr_connections = READ_ONCE(kc->connections),
 		.total_connections = atomic64_read(&kc->total),
 		.rejected_connections = atomic64_read(&kc->rejected),
@@ -72,7 +88,7 @@ static void describe(void *arg, struct memcached_server *out)
 		.bytes_written = atomic64_read(&kc->bytes_out),
 		.threads = num_online_cpus(),
 		.port = kc->setup.port,
-		.idle_timeout_s = kc->setup.idle_s,
+		.idle_timeout_s = READ_ONCE(kc->setup.terms.idle_s),
 	};
 }
 
@@ -168,13 +184,18 @@ static struct kcache *find(struct caches *cs, u16 port)
 	return NULL;
 }
 
+static bool are_good(const struct kcache_terms *t)
+{
+	return cache_ratio_is_good(t->hot_percent, t->warm_percent);
+}
+
 int kcache_start(struct instance *in, const struct kcache_setup *setup)
 {
 	struct caches *cs = &in->caches;
 	struct kcache *kc;
 	int ret = 0;
 
-	if (!setup->port)
+	if (!setup->port || !are_good(&setup->terms))
 		return -EINVAL;
 	kc = kcache_new(in, setup);
 	if (!kc)
@@ -196,6 +217,34 @@ int kcache_start(struct instance *in, const struct kcache_setup *setup)
 	if (ret)
 		kfree(kc);
 	return ret;
+}
+
+/* Those who read without the lock may meet a part of it, for a second. */
+static void change_terms(struct kcache *kc, const struct kcache_terms *t)
+{
+	struct kcache_terms *own = &kc->setup.terms;
+
+	WRITE_ONCE(own->idle_s, t->idle_s);
+	WRITE_ONCE(own->stall_s, t->stall_s);
+	WRITE_ONCE(own->clients, t->clients);
+	WRITE_ONCE(own->hot_percent, t->hot_percent);
+	WRITE_ONCE(own->warm_percent, t->warm_percent);
+	kcache_tell_clients(kc);
+}
+
+int kcache_set(struct instance *in, u16 port, const struct kcache_terms *terms)
+{
+	struct caches *cs = &in->caches;
+	struct kcache *kc;
+
+	if (!are_good(terms))
+		return -EINVAL;
+	mutex_lock(&cs->lock);
+	kc = find(cs, port);
+	if (kc)
+		change_terms(kc, terms);
+	mutex_unlock(&cs->lock);
+	return kc ? 0 : -ENOENT;
 }
 
 int kcache_stop(struct instance *in, u16 port)

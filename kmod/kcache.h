@@ -31,11 +31,24 @@ struct caches {
 	bool ended; /* under lock */
 };
 
+enum { KCACHE_HOT_PERCENT = 20, KCACHE_WARM_PERCENT = 40 }; /* memcached's */
+
+/* What may change while it is served. */
+struct kcache_terms {
+	u32 idle_s; /* a connection may be quiet; 0: for ever */
+	u32 stall_s; /* the same for one that is in the middle of a command or
+		      * does not read its answers
+		      */
+	u32 clients; /* connections; 0: as many as the instance may have */
+	u32 hot_percent; /* as cache_set_ratio(); variables go before */
+	u32 warm_percent;
+};
+
 struct kcache_setup {
 	u16 port; /* not 0 */
 	u64 budget_bytes; /* 0: the default; clamped */
 	u32 value_max; /* 0: the default; clamped */
-	u32 idle_s; /* a connection may be quiet; 0: for ever */
+	struct kcache_terms terms; /* changed under caches.lock; READ_ONCE */
 };
 
 struct kcache_state {
@@ -51,6 +64,8 @@ void caches_end(struct instance *in);
 
 /* -EINVAL, -EADDRINUSE, -EUSERS too many, -ENOMEM, -ENODEV. May sleep. */
 int kcache_start(struct instance *in, const struct kcache_setup *setup);
+/* For the connections that there are, too. 0, -EINVAL, -ENOENT. May sleep. */
+int kcache_set(struct instance *in, u16 port, const struct kcache_terms *terms);
 /* Ends its connections and forgets its items. 0 or -ENOENT. May sleep. */
 int kcache_stop(struct instance *in, u16 port);
 /* The cache of @port (0: the first that was started), which stays until it is left;

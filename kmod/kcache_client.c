@@ -90,6 +90,7 @@ static ssize_t received(struct conn *c, const u8 *data, size_t len,
 		ret = reply_send(cl, reply);
 		memcached_sent(&kc->m, &reply->r);
 	} while (!ret && c->again && conn_may_send(c));
+	c->within = cl->mc.state != MEMCACHED_COMMAND;
 	c->finish = cl->mc.state == MEMCACHED_CLOSING;
 	reply_put(kc, reply);
 	atomic64_add(used, &kc->bytes_in);
@@ -135,30 +136,94 @@ static const struct conn_ops client_ops = {
 	.answers_end = true,
 };
 
+static bool client_comes(struct kcache *kc)
+{
+	const u32 most = READ_ONCE(kc->setup.terms.clients);
+	bool ret;
+
+	spin_lock(&kc->lock);
+	ret = !most || kc->connections < most;
+	if (ret)
+		kc->connections++;
+	spin_unlock(&kc->lock);
+	return ret;
+}
+
+static u32 in_ms(u32 s)
+{
+	return min_t(u32, s, 1000000) * 1000;
+}
+
+/* Under conns.lock: of two at a time the later one has the later terms. */
+static void keep_to_terms(struct client *cl)
+{
+	const struct kcache_terms *t = &cl->cache->setup.terms;
+
+	conn_set_patience(&cl->conn, in_ms(READ_ONCE(t->idle_s)),
+			  in_ms(READ_ONCE(t->stall_s)));
+}
+
+static int client_start(struct client *cl, struct socket *sock)
+{
+	struct conns *cs = &cl->cache->in->conns;
+	int ret = conn_start(&cl->conn, cl->cache->in, sock, &client_ops, 0);
+
+	if (ret)
+		return ret;
+	spin_lock_bh(&cs->lock);
+	keep_to_terms(cl);
+	spin_unlock_bh(&cs->lock);
+	conn_put(&cl->conn);
+	return 0;
+}
+
+/* In memcached's words. */
+static void say_too_many(struct socket *sock)
+{
+	struct msghdr msg = { .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL };
+	static const char words[] = "ERROR Too many open connections\r\n";
+	struct kvec iov = { .iov_base = (void *)words,
+			    .iov_len = sizeof(words) - 1 };
+
+	kernel_sendmsg(sock, &msg, &iov, 1, iov.iov_len);
+}
+
 void kcache_accepted(struct listener *l, struct socket *sock)
 {
 	struct kcache *kc = container_of(l, struct kcache, listener);
 	struct client *cl = kzalloc(sizeof(*cl), GFP_KERNEL);
-	u32 idle_ms = min_t(u32, kc->setup.idle_s, 1000000) * 1000;
 
 	if (!cl)
 		goto reject;
 	cl->cache = kc;
-	spin_lock(&kc->lock);
-	kc->connections++;
-	spin_unlock(&kc->lock);
-	if (conn_start(&cl->conn, kc->in, sock, &client_ops, idle_ms))
+	if (!client_comes(kc)) {
+		say_too_many(sock);
 		goto free_client;
+	}
+	if (client_start(cl, sock))
+		goto client_gone;
 	atomic64_inc(&kc->total);
-	conn_put(&cl->conn);
 	return;
 
-free_client:
+client_gone:
 	client_gone(kc);
+free_client:
 	kfree(cl);
 reject:
 	atomic64_inc(&kc->rejected);
 	sock_release(sock);
+}
+
+void kcache_tell_clients(struct kcache *kc)
+{
+	struct conns *cs = &kc->in->conns;
+	struct conn *c;
+
+	spin_lock_bh(&cs->lock);
+	list_for_each_entry(c, &cs->list, link)
+		if (c->ops == &client_ops && client_of(c)->cache == kc)
+			keep_to_terms(client_of(c));
+	spin_unlock_bh(&cs->lock);
 }
 
 void kcache_close_clients(struct kcache *kc)

@@ -20,8 +20,6 @@
 enum {
 	/* A shard needs room for each size class. */
 	SHARD_BYTES_MIN = 8 << 20,
-	HOT_PERCENT = 20, /* memcached's */
-	WARM_PERCENT = 40,
 };
 
 struct kcache {
@@ -64,5 +62,7 @@ void kcache_accepted(struct listener *l, struct socket *sock);
 /* And waits for those who use it by kcache_enter(). */
 void kcache_close_clients(struct kcache *kc);
 void kcache_free_replies(struct kcache *kc);
+/* Has its connections keep to the terms that it now has. */
+void kcache_tell_clients(struct kcache *kc);
 
 #endif

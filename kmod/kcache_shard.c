@@ -108,8 +108,8 @@ int kcache_make_shards(struct kcache *kc)
 			.table_put = table_put,
 		},
 		.budget_bytes = div_u64(kc->setup.budget_bytes, count),
-		.hot_percent = HOT_PERCENT,
-		.warm_percent = WARM_PERCENT,
+		.hot_percent = kc->setup.terms.hot_percent,
+		.warm_percent = kc->setup.terms.warm_percent,
 	};
 	int ret = 0;
 	u32 i;

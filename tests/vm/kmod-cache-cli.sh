@@ -84,6 +84,24 @@ on alpha virgo cache start --of beta --port 11222
 assert_out "port 11222: the cache of beta" on alpha virgo cache list
 on alpha python3 -B "$here/kmod_cache_cli.py" through 11222
 
+step "[cache] holds for the kernel's at once; shares that cannot be stay as they were"
+terms='"%s %s %s %s %s" % tuple(caches[0][one] for one in (A_CACHE_IDLE,
+	A_CACHE_STALL, A_CACHE_CLIENTS, A_CACHE_HOT, A_CACHE_WARM))'
+assert_out "0 30 16384 20 40" kernel beta "$terms"
+conf beta $'[cache]\nidle = 90s\nstall = 7s\nconnections = 3\nhot_percent = 31\nwarm_percent = 23'
+assert_out "90 7 3 31 23" kernel beta "$terms"
+on beta python3 -B "$here/kmod_cache_cli.py" crowd 11211 3
+goes_by() {
+	on beta python3 -B "$here/kmod_cache_cli.py" shares "$@" \
+		2> /dev/null
+}
+wait_for 10 goes_by 11211 31 23
+conf beta $'[cache]\nhot_percent = 50\nwarm_percent = 31'
+assert_out "90 7 3 31 23" kernel beta "$terms"
+assert_match "$(cat "$NET_DIR/virgod-beta.log")" 'above 80 together'
+conf beta ""
+assert_out "0 30 16384 20 40" kernel beta "$terms"
+
 step "those that leave in the middle leave nothing behind"
 conf beta $'[cache]\nstall = 1s'
 on alpha python3 -B "$here/kmod_cache_cli.py" leave 11222
@@ -105,7 +123,10 @@ conf beta ""
 step "virgod ends: the kernel's goes on, and is found again"
 node_stop beta
 on beta python3 -B "$here/kmod_cache_cli.py" has 11211 greeting hello
+quietly on beta tee /etc/virgo/virgo_cloud.conf > /dev/null \
+	<<< $'[cache]\nhot_percent = 33'
 node_start beta
+assert_out "0 30 16384 33 40" kernel beta "$terms"
 assert_out "in the kernel: 32M, values up to 2.0M, 127.0.0.1 port 11211" \
 	on beta virgo cache list
 assert_out hello on beta virgo cache get greeting
@@ -145,10 +166,11 @@ conf beta ""
 step "started with virgod, by [cache] size; the module goes: virgod's instead"
 node_stop beta
 quietly on beta tee /etc/virgo/virgo_cloud.conf > /dev/null \
-	<<< $'[cache]\nsize = 16M\nport = 11244'
+	<<< $'[cache]\nsize = 16M\nport = 11244\nwarm_percent = 45'
 node_start beta
 assert_out "in the kernel: 16M, values up to 1.0M, 127.0.0.1 port 11244" \
 	on beta virgo cache list
+goes_by 11244 20 45
 on beta virgo cache set greeting hello
 rmmod virgo
 wait_for 20 virgods

@@ -16,8 +16,8 @@ from kmod_kit import *
 PORT = 11311
 
 
-def connect():
-    sock = socket.create_connection(("127.0.0.1", PORT))
+def connect(port=PORT):
+    sock = socket.create_connection(("127.0.0.1", port))
     sock.settimeout(60)
     return sock
 
@@ -267,6 +267,41 @@ def control():
     assert os.waitpid(pid, 0)[1] == 0
 
 
+def terms():
+    """What its connections may do is changed while it serves them."""
+    port = PORT + 1
+    netlink.start_cache(port, size=8 << 20)
+    expect(errno.ENOENT, netlink.set_cache, port + 1)
+    expect(errno.EINVAL, netlink.set_cache, port, hot=50, warm=31)
+    expect(errno.EINVAL, netlink.set_cache, port, warm=61)
+    expect(errno.EINVAL, netlink.request, CMD_CACHE_SET, {A_CACHE_HOT: 1})
+    netlink.set_cache(port, clients=3, hot=50, warm=30)
+    state = netlink.cache(port)
+    assert (state[A_CACHE_CLIENTS], state[A_CACHE_HOT],
+            state[A_CACHE_WARM]) == (3, 50, 30), state
+    quiet, half, deaf = socks = [connect(port) for _ in range(3)]
+    for sock in socks:
+        ask(sock, b"get none\r\n", b"END\r\n")
+    with connect(port) as sock:
+        assert until_end(sock) == b"ERROR Too many open connections\r\n"
+    ask(deaf, b"set big 0 0 900000\r\n" + bytes(900000) + b"\r\n",
+        b"STORED\r\n")
+    deaf.sendall(b"get big\r\n" * 50)
+    half.sendall(b"set a 0 0 1000\r\nabc")
+    wait_for("what the deaf one asked for is under way",
+             lambda: select.select([deaf], [], [], 0)[0])
+    netlink.set_cache(port, stall=1)
+    assert until_end(half) == b"", "in the middle of a command for too long"
+    wait_for("the deaf one is cut",
+             lambda: netlink.cache(port)[A_CACHE_CONNECTIONS] == 1)
+    ask(quiet, b"get none\r\n", b"END\r\n")
+    netlink.set_cache(port, idle=1)
+    assert until_end(quiet) == b"", "idle for too long"
+    for sock in socks:
+        sock.close()
+    netlink.stop_cache(port)
+
+
 def stopped_under_load():
     """Clients of a cache that is stopped, or whose namespace ends, are cut."""
     for _ in range(10):
@@ -295,6 +330,6 @@ def stopped_under_load():
 netlink = Netlink()
 netlink.start_cache(PORT, size=16 << 20)
 for test in (commands, stock_client, said_all_at_once, nobody_reads, bad_clients,
-             many_connections, budget, threads, control, stopped_under_load):
+             many_connections, budget, threads, control, terms, stopped_under_load):
     test()
     print("passed:", test.__name__, flush=True)

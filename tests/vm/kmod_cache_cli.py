@@ -116,4 +116,22 @@ def has(port, key, wanted):
     assert re.search(rb"\r\n%b\r\n" % wanted.encode(), got), got
 
 
+def crowd(port, most):
+    """As many as may, then one too many."""
+    clients = [connect(port) for _ in range(int(most))]
+    for s in clients:
+        ask(s, b"get none\r\n", b"END\r\n")
+    got = until_end(connect(port))
+    assert got == b"ERROR Too many open connections\r\n", got
+
+
+def shares(port, hot, warm):
+    """Fails while the cache goes by others."""
+    s = connect(port)
+    s.sendall(b"stats settings\r\nquit\r\n")
+    got = until_end(s)
+    assert b"hot_lru_pct %b\r\n" % hot.encode() in got, got
+    assert b"warm_lru_pct %b\r\n" % warm.encode() in got, got
+
+
 globals()[sys.argv[1]](int(sys.argv[2]), *sys.argv[3:])

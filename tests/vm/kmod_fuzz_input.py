@@ -40,14 +40,18 @@ NEEDED = {
     CMD_FN_DENY: (A_FN_NAME, A_NODE),
     CMD_CACHE_START: (A_CACHE_PORT,),
     CMD_CACHE_STOP: (A_CACHE_PORT,),
+    CMD_CACHE_SET: (A_CACHE_PORT,),
     CMD_CALLER_ALLOW: (A_UID, A_USER),
     CMD_CALLER_DENY: (A_UID,),
     CMD_NODE_SET: (A_NODE,),
 }
+TERMS = (A_CACHE_IDLE, A_CACHE_STALL, A_CACHE_CLIENTS, A_CACHE_HOT,
+         A_CACHE_WARM)
 MAY = {
     CMD_FN_ALLOW: (A_USER,),
     CMD_FN_DENY: (A_USER,),
-    CMD_CACHE_START: (A_CACHE_BYTES, A_CACHE_VALUE, A_CACHE_IDLE),
+    CMD_CACHE_START: (A_CACHE_BYTES, A_CACHE_VALUE, *TERMS),
+    CMD_CACHE_SET: TERMS,
 }
 
 
@@ -56,6 +60,8 @@ def good_value(r, kind, ports):
         return struct.pack("H", r.choice(ports))
     if kind == A_CACHE_BYTES:
         return struct.pack("Q", r.choice((0, 8 << 20, 9 << 20, 16 << 20)))
+    if kind in (A_CACHE_HOT, A_CACHE_WARM):
+        return struct.pack("I", r.randrange(60))
     if kind == A_TYPE:
         return struct.pack("B", r.randrange(1, 5))
     if kind == A_MODE:

@@ -24,13 +24,15 @@ DEVICE = "/dev/virgo"
 IOC_INFO = 0x8010BA00
 (CMD_VAR_SET, CMD_VAR_GET, CMD_VAR_CHANGED, CMD_LIMITS_SET, CMD_LIMITS_GET,
  CMD_FN_ALLOW, CMD_FN_DENY, CMD_CACHE_START, CMD_CACHE_STOP, CMD_CACHE_GET,
- CMD_CALLER_ALLOW, CMD_CALLER_DENY, CMD_NODE_SET) = range(1, 14)
+ CMD_CALLER_ALLOW, CMD_CALLER_DENY, CMD_NODE_SET, CMD_PEER_WANTED,
+ CMD_PEER_FAILED, CMD_CALLER_WAITS, CMD_CACHE_SET) = range(1, 18)
 (A_PAD, A_NAME, A_UNIT, A_PRODUCER, A_TYPE, A_MODE, A_VALUE, A_MIN, A_MAX,
  A_DEFAULT, A_UPDATED, A_TTL, A_CONFIDENCE, A_LIMIT_HANDLES,
  A_LIMIT_CONNECTIONS, A_LIMIT_RULES, A_LIMIT_CALLS, A_LIMIT_JOBS, A_FN_NAME,
  A_NODE, A_LIMIT_CACHES, A_CACHE_PORT, A_CACHE_BYTES, A_CACHE_VALUE,
  A_CACHE_IDLE, A_CACHE_HELD, A_CACHE_ITEMS, A_CACHE_CONNECTIONS, A_USER,
- A_UID) = range(1, 31)
+ A_UID, A_CACHE_STALL, A_CACHE_CLIENTS, A_CACHE_HOT,
+ A_CACHE_WARM) = range(1, 35)
 U64 = {A_VALUE, A_MIN, A_MAX, A_DEFAULT, A_UPDATED, A_CACHE_BYTES}
 TEXT = {A_NAME, A_UNIT, A_PRODUCER, A_FN_NAME, A_NODE, A_USER}
 VARS_BYTES = 1 << 20
@@ -183,6 +185,12 @@ class Netlink:
     def start_cache(self, port, size=0, value=0, idle=0):
         self.request(CMD_CACHE_START, {A_CACHE_PORT: port, A_CACHE_BYTES: size,
                                        A_CACHE_VALUE: value, A_CACHE_IDLE: idle})
+
+    def set_cache(self, port, **terms):
+        """clients=2 for A_CACHE_CLIENTS: 2; what is not named gets its default."""
+        self.request(CMD_CACHE_SET, {A_CACHE_PORT: port, **{
+            globals()[f"A_CACHE_{name.upper()}"]: value
+            for name, value in terms.items()}})
 
     def stop_cache(self, port):
         self.request(CMD_CACHE_STOP, {A_CACHE_PORT: port})

@@ -167,7 +167,8 @@ enum virgo_cmd {
 	VIRGO_CMD_LIMITS_GET,	/* all VIRGO_A_LIMIT_* */
 	VIRGO_CMD_FN_ALLOW,	/* VIRGO_A_FN_NAME, VIRGO_A_NODE, may: USER */
 	VIRGO_CMD_FN_DENY,	/* the same; none: takes all rules back */
-	VIRGO_CMD_CACHE_START,	/* VIRGO_A_CACHE_PORT, may: BYTES, VALUE, IDLE */
+	/* VIRGO_A_CACHE_PORT, may: BYTES, VALUE, and as CACHE_SET */
+	VIRGO_CMD_CACHE_START,
 	VIRGO_CMD_CACHE_STOP,	/* VIRGO_A_CACHE_PORT */
 	VIRGO_CMD_CACHE_GET,	/* a dump: VIRGO_A_CACHE_* of each */
 	VIRGO_CMD_CALLER_ALLOW,	/* VIRGO_A_UID, VIRGO_A_USER */
@@ -176,6 +177,8 @@ enum virgo_cmd {
 	VIRGO_CMD_PEER_WANTED,	/* VIRGO_A_NODE */
 	VIRGO_CMD_PEER_FAILED,	/* VIRGO_A_NODE: nobody waits for it any longer */
 	VIRGO_CMD_CALLER_WAITS,	/* told only */
+	/* VIRGO_A_CACHE_PORT, may: IDLE, STALL, CLIENTS, HOT, WARM */
+	VIRGO_CMD_CACHE_SET,
 
 	__VIRGO_CMD_MAX
 };
@@ -213,6 +216,10 @@ enum virgo_attr {
 	VIRGO_A_CACHE_CONNECTIONS,	/* u32 */
 	VIRGO_A_USER,		/* string, at most 63 bytes; in rules "*": any */
 	VIRGO_A_UID,		/* u32 */
+	VIRGO_A_CACHE_STALL,	/* u32: s, within a command; 0: for ever */
+	VIRGO_A_CACHE_CLIENTS,	/* u32: connections at most; 0: no bound */
+	VIRGO_A_CACHE_HOT,	/* u32: percent of a size class's items */
+	VIRGO_A_CACHE_WARM,	/* u32: percent; with HOT at most 80 */
 
 	__VIRGO_A_MAX
 };
