@@ -5,6 +5,7 @@
 #include "kcache_impl.h"
 
 #include <linux/mm.h>
+#include <linux/rculist.h>
 #include <linux/slab.h>
 #include <linux/timekeeping.h>
 
@@ -162,18 +163,29 @@ end_shards:
 	return ret;
 }
 
-/* Backwards. Nobody else knows it any more. */
+/* Who still finds it now is not let in; he may look at it until RCU's next grace. */
+static void shut(struct kcache *kc)
+{
+	list_del_rcu(&kc->link);
+	spin_lock(&kc->lock);
+	kc->ending = true;
+	spin_unlock(&kc->lock);
+}
+
+/* Backwards. */
 static void end_cache(struct kcache *kc)
 {
+	shut(kc);
 	listen_stop(&kc->listener);
 	kcache_close_clients(kc);
 	cancel_delayed_work_sync(&kc->tick);
 	shrink_stop(&kc->shrink);
 	kcache_end_shards(kc);
 	kcache_free_replies(kc);
-	kfree(kc);
+	kfree_rcu(kc, rcu);
 }
 
+/* Under the lock. */
 static struct kcache *find(struct caches *cs, u16 port)
 {
 	struct kcache *kc;
@@ -211,7 +223,7 @@ int kcache_start(struct instance *in, const struct kcache_setup *setup)
 		ret = run_cache(kc);
 	if (!ret) {
 		cs->count++;
-		list_add_tail(&kc->link, &cs->list);
+		list_add_tail_rcu(&kc->link, &cs->list);
 	}
 	mutex_unlock(&cs->lock);
 	if (ret)
@@ -256,30 +268,38 @@ int kcache_stop(struct instance *in, u16 port)
 	kc = find(cs, port);
 	if (kc) {
 		cs->count--;
-		list_del(&kc->link);
 		end_cache(kc);
 	}
 	mutex_unlock(&cs->lock);
 	return kc ? 0 : -ENOENT;
 }
 
+static bool let_in(struct kcache *kc)
+{
+	bool ret;
+
+	spin_lock(&kc->lock);
+	ret = !kc->ending;
+	if (ret)
+		kc->users++;
+	spin_unlock(&kc->lock);
+	return ret;
+}
+
 struct kcache *kcache_enter(struct instance *in, u16 port)
 {
-	struct caches *cs = &in->caches;
+	struct kcache *found = NULL;
 	struct kcache *kc;
 
-	mutex_lock(&cs->lock);
-	if (port)
-		kc = find(cs, port);
-	else
-		kc = list_first_entry_or_null(&cs->list, struct kcache, link);
-	if (kc) {
-		spin_lock(&kc->lock);
-		kc->users++;
-		spin_unlock(&kc->lock);
+	rcu_read_lock();
+	list_for_each_entry_rcu(kc, &in->caches.list, link) {
+		if ((!port || kc->setup.port == port) && let_in(kc)) {
+			found = kc;
+			break;
+		}
 	}
-	mutex_unlock(&cs->lock);
-	return kc;
+	rcu_read_unlock();
+	return found;
 }
 
 void kcache_leave(struct kcache *kc)
@@ -343,10 +363,8 @@ void caches_end(struct instance *in)
 
 	mutex_lock(&cs->lock);
 	cs->ended = true;
-	list_for_each_entry_safe(kc, next, &cs->list, link) {
-		list_del(&kc->link);
+	list_for_each_entry_safe(kc, next, &cs->list, link)
 		end_cache(kc);
-	}
 	cs->count = 0;
 	mutex_unlock(&cs->lock);
 }

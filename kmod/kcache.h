@@ -11,7 +11,9 @@
  * pages back while they are above the floor (shrinker), if it gets a shard's lock
  * without waiting.
  *
- * Locks: caches.lock (start and stop) over a shard's; both over conn.h's.
+ * Locks: caches.lock (start and stop) over a shard's; both over conn.h's. Who uses a
+ * cache finds it without caches.lock (kcache_enter()) and is counted: its end waits for
+ * him, so a connection's io may, too, since no cache waits for other connections.
  */
 #ifndef VIRGO_KMOD_KCACHE_H
 #define VIRGO_KMOD_KCACHE_H
@@ -26,7 +28,7 @@ struct memcached;
 
 struct caches {
 	struct mutex lock;
-	struct list_head list; /* under lock */
+	struct list_head list; /* changed under lock, read under RCU */
 	u32 count; /* under lock */
 	bool ended; /* under lock */
 };
@@ -69,7 +71,7 @@ int kcache_set(struct instance *in, u16 port, const struct kcache_terms *terms);
 /* Ends its connections and forgets its items. 0 or -ENOENT. May sleep. */
 int kcache_stop(struct instance *in, u16 port);
 /* The cache of @port (0: the first that was started), which stays until it is left;
- * NULL. May sleep.
+ * NULL. Does not wait.
  */
 struct kcache *kcache_enter(struct instance *in, u16 port);
 void kcache_leave(struct kcache *kc);

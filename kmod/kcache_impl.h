@@ -8,6 +8,7 @@
 #ifndef VIRGO_KMOD_KCACHE_IMPL_H
 #define VIRGO_KMOD_KCACHE_IMPL_H
 
+#include <linux/rcupdate.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
@@ -24,6 +25,7 @@ enum {
 
 struct kcache {
 	struct list_head link; /* in caches.list */
+	struct rcu_head rcu;
 	struct instance *in; /* which outlives it */
 	struct kcache_setup setup;
 	struct memcached m;
@@ -40,6 +42,7 @@ struct kcache {
 	u32 replies_kept; /* under lock */
 	u32 connections; /* under lock */
 	u32 users; /* under lock: between kcache_enter() and kcache_leave() */
+	bool ending; /* under lock: no more users */
 	wait_queue_head_t none; /* of either */
 	atomic64_t total, rejected, idle_kicks, bytes_in, bytes_out;
 };

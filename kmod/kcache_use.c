@@ -99,6 +99,7 @@ static struct virgo_fn get_function = {
 	.owner = THIS_MODULE,
 	.max_arg = GET_HEAD + CACHE_KEY_MAX,
 	.max_result = VIRGO_FN_BYTES_MAX,
+	.quick = true,
 	.call = serve_get,
 };
 
@@ -106,6 +107,7 @@ static struct virgo_fn set_function = {
 	.name = SET_NAME,
 	.owner = THIS_MODULE,
 	.max_arg = VIRGO_FN_BYTES_MAX,
+	.quick = true,
 	.call = serve_set,
 };
 

@@ -11,7 +11,8 @@
  *				seconds to live (4), key, value
  *				gives nothing
  *
- * Numbers are little-endian; port 0 is the first cache that was started.
+ * Numbers are little-endian; port 0 is the first cache that was started. Both run where
+ * they were received: all they wait for is a shard's lock, held for one command.
  */
 #ifndef VIRGO_KMOD_KCACHE_USE_H
 #define VIRGO_KMOD_KCACHE_USE_H

@@ -62,8 +62,9 @@ struct virgo_fn {
 	const char *name; /* at most 47 characters */
 	struct module *owner; /* THIS_MODULE */
 	u32 max_arg, max_result; /* bytes, at most VIRGO_FN_BYTES_MAX */
-	/* It neither waits, but for memory, nor calls another node: then it is run
-	 * without a queue, and the connection's next request after it.
+	/* It neither waits, but for memory or a lock that is held as briefly, nor
+	 * calls another node: then it is run without a queue, and the connection's
+	 * next request after it.
 	 */
 	bool quick;
 	/*

@@ -78,6 +78,9 @@ for row in "${call_peers[@]}"; do
 		"the same: time this machine took to emulate it"
 done
 
+bench_id call.cache instructions low - \
+	"guest, both ends and kernel: from a program, by libvirgo, 64 bytes of a module's cache"
+
 # call_guest ROUND: all of them in one guest. Any machine that has the instructions
 # for AES loads aesni_intel by itself.
 call_guest() {
@@ -108,6 +111,7 @@ call_ours() {
 
 	call_guest "${round:?}"
 	call_values module kernel "$round"
+	call_values cache cache "$round" | grep '^call.cache '
 	for id in grpc tirpc http; do
 		call_values virgo "$id" "$round"
 	done

@@ -2,7 +2,7 @@
 """Counts what a call costs, caller and called together, in a guest whose clock is its
 instructions (tests/vm/guest --icount):
 
-    call_guest.py FOLDER ROUND
+    call_guest.py FOLDER ROUND [WAY...]
 
 makes two nodes, alpha and beta, as network namespaces with a cable, joined by a
 connection that the module was handed over, and has alpha call an echo of beta in each
@@ -10,6 +10,7 @@ way, the first of which changes with ROUND: "case WAY CALLS" before each, then w
 call_measure.h tells. FOLDER has the programs, certificate and key."""
 
 import os
+import socket
 import subprocess
 import sys
 
@@ -21,7 +22,7 @@ ADDRESS = "10.9.9.2"
 ECHO = "/sys/module/virgo_echo/parameters/"
 WARM = 500
 COUNT = 3000
-WAYS = ("module", "virgo", "ktls", "grpc", "tirpc", "http")
+WAYS = ("module", "virgo", "cache", "ktls", "grpc", "tirpc", "http")
 TLS = ("grpc", "http")
 
 
@@ -68,11 +69,13 @@ def module():
 
 
 def program(folder, way, port):
-    path = f"{folder}/call_{way}"
-    if way == "virgo":
-        subprocess.run([path, "beta", str(COUNT)], check=True,
+    if way in ("virgo", "cache"):
+        subprocess.run([f"{folder}/call_virgo",
+                        "cache" if way == "cache" else "echo", "beta",
+                        str(COUNT)], check=True,
                        preexec_fn=lambda: enter("alpha"))
         return
+    path = f"{folder}/call_{way}"
     cert = [folder + "/cert"] if way in TLS else []
     key = [folder + "/key"] if way in TLS else []
     server = subprocess.Popen([path, "serve", str(port), *cert, *key],
@@ -102,16 +105,28 @@ def one(folder, way, port):
     assert os.waitpid(pid, 0)[1] == 0, way
 
 
+def serve():
+    """The echo and a cache with one item, for alpha."""
+    netlink = Netlink()
+    for name in ("echo", "virgo.cache.get"):
+        netlink.request(CMD_FN_ALLOW, {A_FN_NAME: name, A_NODE: "alpha"})
+    netlink.start_cache(11311)
+    with socket.create_connection(("127.0.0.1", 11311)) as sock:
+        sock.sendall(b"set k 0 0 64\r\n" + b"x" * 64 + b"\r\n")
+        assert sock.recv(8) == b"STORED\r\n"
+
+
 def main():
-    folder, turn = sys.argv[1], int(sys.argv[2]) % len(WAYS)
+    folder = sys.argv[1]
+    ways = sys.argv[3:] or list(WAYS)
+    turn = int(sys.argv[2]) % len(ways)
     cable()
     near, far = tls_across("alpha", "beta", ADDRESS)
     adopter("alpha", "beta", near)
-    adopter("beta", "alpha", far, lambda: Netlink().request(
-        CMD_FN_ALLOW, {A_FN_NAME: "echo", A_NODE: "alpha"}))
+    adopter("beta", "alpha", far, serve)
     near.close()
     far.close()
-    for number, way in enumerate(WAYS[turn:] + WAYS[:turn]):
+    for number, way in enumerate(ways[turn:] + ways[:turn]):
         one(folder, way, 9000 + number)
 
 
