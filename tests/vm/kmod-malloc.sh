@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 . "${0%/*}/kit.sh"
 . "${0%/*}/kmod-kit.sh"
-with_module uml --mem 512M --timeout 280 --modules "tls veth bridge virgo"
+with_module uml --mem 512M --timeout 560 --modules "tls veth bridge virgo"
 
 mib=$((1 << 20))
 shared=$VIRGO_BUILD/lib/examples/example-shared
