@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What the files of connections to nodes know of each other; see peer.h.
  *
- *	peer.c		their frames, calls
+ *	peer.c		their frames, and what they ask of us
+ *	peer_call.c	what we ask of them
  *	peer_adopt.c	how they come, and the descriptor of who brought them
  */
 #ifndef VIRGO_KMOD_PEER_IMPL_H
@@ -30,5 +31,10 @@ static inline struct peer *peer_of(struct conn *c)
 }
 
 extern const struct conn_ops peer_ops;
+
+/* Gives the answer to who waits for it, in io; false when nobody does any more. */
+bool peer_answered(struct peer *p, const struct frame *f, const u8 *payload);
+/* No call waits any longer, and none is made. */
+void peer_calls_end(struct peer *p);
 
 #endif

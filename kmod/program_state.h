@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Between program.c (state and flow) and program_file.c (descriptors). */
+/* What the files of programs know of each other; see program.h.
+ *
+ *	program.c		their state, what the peer says
+ *	program_reader.c	what the reader is told and says
+ *	program_file.c		descriptors
+ */
 #ifndef VIRGO_KMOD_PROGRAM_STATE_H
 #define VIRGO_KMOD_PROGRAM_STATE_H
 
