@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 . "${0%/*}/kit.sh"
 . "${0%/*}/kmod-kit.sh"
-with_module uml --mem 512M --timeout 200 --modules "tls veth bridge"
+with_module uml --mem 512M --timeout 560 --modules "tls veth bridge"
 here=$NET_SRC/tests/vm
 
 cloud_up alpha beta

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 . "${0%/*}/kit.sh"
 . "${0%/*}/kmod-kit.sh"
-with_module uml --mem 384M --timeout 280 --modules "tls veth bridge virgo"
+with_module uml --mem 384M --timeout 560 --modules "tls veth bridge virgo"
 
 cloud_up alpha beta
 for node in alpha beta; do
