@@ -49,7 +49,12 @@ wait_for 90 hog_reached "pass 1"
 step "swapoff where memory does not suffice is refused; everything lives"
 mkdir /run/ballast
 mount -t tmpfs -o size=100% tmpfs /run/ballast
-head -c "$(($(available_mib) - 16))M" /dev/zero > /run/ballast/all
+# Ballast that went to swap itself would be none.
+mkdir /sys/fs/cgroup/ballast
+echo 0 > /sys/fs/cgroup/ballast/memory.swap.max
+bash -c 'echo $$ > /sys/fs/cgroup/ballast/cgroup.procs
+	exec head -c "$1" /dev/zero' - "$(($(available_mib) - 16))M" \
+	> /run/ballast/all
 assert_fails 1 borrow virgo swap off
 assert_match "$(cat "$NET_DIR/last.err")" \
 	'[0-9]+ MiB would have to come back, and there is room for [0-9]+.*Try: .*--force'
