@@ -362,15 +362,19 @@ def adopter(namespace, peer, sock, then=lambda: None):
     return pid
 
 
-def crc32c(data, table=[]):
-    if not table:
-        for i in range(256):
-            for _ in range(8):
-                i = i >> 1 ^ (0x82F63B78 if i & 1 else 0)
-            table.append(i)
+def crc32c_of_byte(crc):
+    for _ in range(8):
+        crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc
+
+
+CRC32C = [crc32c_of_byte(byte) for byte in range(256)]
+
+
+def crc32c(data):
     crc = 0xFFFFFFFF
     for byte in data:
-        crc = crc >> 8 ^ table[(crc ^ byte) & 255]
+        crc = crc >> 8 ^ CRC32C[(crc ^ byte) & 255]
     return crc ^ 0xFFFFFFFF
 
 
