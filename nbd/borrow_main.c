@@ -44,8 +44,8 @@ static const char swap_help[] =
 	"  --raise-min-free     raise vm.min_free_kbytes if it is too low\n"
 	"  --unprotected        go on where init, virgod and the like cannot be\n"
 	"                       kept out of swap\n"
-	"  --force              off: also when memory will not do, so that the\n"
-	"                       kernel ends programs\n"
+	"  --force              off: also when memory will not do; then the programs\n"
+	"                       that use most of it are ended\n"
 	"  --json               status: for programs\n";
 
 static const char disk_help[] =
@@ -196,11 +196,12 @@ static int failed(const struct failure *f)
 	return 1;
 }
 
+/* md takes the size of an array without metadata as a signed number of KiB. */
 static int size_of(const char *verb, const char *text, u64 *bytes)
 {
 	if (!conf_parse_size(text, bytes) || *bytes < 1 << 20 ||
-	    *bytes % (1 << 20))
-		return usage(verb, "a size is like 512M or 8G");
+	    *bytes % (1 << 20) || *bytes >> 41)
+		return usage(verb, "a size is like 512M or 8G, below 2T");
 	return -1;
 }
 
@@ -266,7 +267,7 @@ static int use_as_swap(struct borrower *b, struct options *o,
 	if (ret) {
 		struct failure second;
 
-		swap_area_off(device, true, &second);
+		swap_area_off(device, true, told, &second);
 		return ret;
 	}
 	printf("%s: %llu MiB of swap\n", device,
@@ -351,7 +352,7 @@ static int end(struct options *o, const char *name, bool swap)
 	ret = borrower_open(&b, o->state, false, &f);
 	record_device(&o->r, device, sizeof(device));
 	if (!ret && swap)
-		ret = swap_area_off(device, o->force, &f);
+		ret = swap_area_off(device, o->force, told, &f);
 	if (!ret)
 		ret = borrow_undo(&b, &o->r, &f);
 	if (!ret) {

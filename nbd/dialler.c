@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "beside.h"
 #include "dial.h"
 #include "tls.h"
 
@@ -33,24 +34,12 @@ static void __attribute__((noinline)) grow_stack(void)
 		room[i] = 1;
 }
 
-static void say_to_oom(void)
-{
-	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return;
-	/* Without the right to it the default stays. */
-	if (write(fd, "-1000", 5) < 0)
-		errno = 0;
-	close(fd);
-}
-
 void settle_in_memory(void)
 {
 	grow_stack();
 	mlockall(MCL_CURRENT | MCL_FUTURE);
 	prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
-	say_to_oom();
+	beside_spare("-1000");
 }
 
 /* One heap, given to the process now and never back to the kernel. */

@@ -17,6 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "beside.h"
 #include "holder.h"
 #include "log.h"
 #include "stdfds.h"
@@ -235,6 +236,7 @@ int main(int argc, char **argv)
 	if (h.listener < 0)
 		return complain(argv[2]);
 	detach();
+	beside_spare("-1000");
 	hold(&h);
 	unlink(path);
 	return 0;

@@ -13,6 +13,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "beside.h"
 #include "control.h"
 #include "holder.h"
 #include "listen.h"
@@ -47,6 +48,8 @@ static int open_pool(struct process *p, const struct options *o,
 		p->pool_fd = holder_get(o->state, &p->server.holder, f);
 		if (p->pool_fd < 0)
 			return p->pool_fd;
+		/* The holder would still have the memory, which is others'. */
+		beside_spare("-900");
 	} else {
 		p->pool_fd = memfd_create("virgo-pool", MFD_CLOEXEC);
 		if (p->pool_fd < 0)

@@ -81,7 +81,7 @@ static int protect_process(int pid)
 	return sysfile_write(number, ROOT "/" ESSENTIAL "/cgroup.procs");
 }
 
-static bool is_essential(int pid, const char *name)
+bool protect_is_essential(int pid, const char *name)
 {
 	size_t i;
 
@@ -115,7 +115,7 @@ int protect_essential(void (*told)(const char *name), struct failure *f)
 
 		if (pid <= 0 ||
 		    sysfile_read(name, sizeof(name), "/proc/%d/comm", pid) ||
-		    !is_essential(pid, name))
+		    !protect_is_essential(pid, name))
 			continue;
 		ret = protect_process(pid);
 		if (ret == -ESRCH || ret == -ENOENT)

@@ -14,6 +14,8 @@
  * each by @told. -EOPNOTSUPP without cgroup v2's memory controller.
  */
 int protect_essential(void (*told)(const char *name), struct failure *f);
+/* Whether process @pid, whose comm is @name, is one of them. */
+bool protect_is_essential(int pid, const char *name);
 /* Puts this process into a protected cgroup of its own, with some memory that
  * is never taken from it, as far as that is possible.
  */

@@ -4,19 +4,24 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/swap.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "swap_room.h"
 #include "sysfile.h"
 
 enum {
 	HEADER_AT = 1024, /* behind room for a boot block */
 	UUID_AT = HEADER_AT + 12,
 	SIGNATURE_LEN = 10,
+	IDLE_TRIES = 10, /* of 100 ms, and what the kernel needs for each */
 };
 
 static int write_header(const char *device, u64 size_bytes)
@@ -106,38 +111,80 @@ static void moment(void)
 	nanosleep(&t, NULL);
 }
 
-int swap_area_off(const char *device, bool force, struct failure *f)
+/* swapoff(2) in a child: whoever calls it is the first that the kernel ends when
+ * memory does not suffice.
+ */
+static int try_off(const char *device)
 {
-	s64 room = meminfo_bytes("MemAvailable");
+	pid_t self = getpid();
+	pid_t child = fork();
+	int status = 0;
+
+	if (child < 0)
+		return -errno;
+	if (!child) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != self)
+			_exit(ESRCH);
+		_exit(swapoff(device) ? errno : 0);
+	}
+	while (waitpid(child, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return WIFEXITED(status) ? -WEXITSTATUS(status) : -ENOMEM;
+}
+
+/* Tries until it is off, or no more comes back by trying. */
+static int try_on(const char *device)
+{
+	s64 least = INT64_MAX;
+	int idle = 0;
+	int ret;
+
+	for (;;) {
+		s64 used;
+
+		ret = try_off(device);
+		used = swap_area_used(device);
+		if (!ret || used < 0)
+			return 0;
+		/* Someone else takes it out of use, as systemd does at a
+		 * shutdown; the kernel lists it until that is over.
+		 */
+		if (ret == -EINVAL)
+			idle = 0;
+		else if (ret != -ENOMEM)
+			return ret;
+		/* Programs that the kernel ended at a cgroup's limit take a
+		 * moment to go.
+		 */
+		else if (used < least)
+			idle = 0;
+		else if (++idle == IDLE_TRIES)
+			return ret;
+		least = used < least ? used : least;
+		moment();
+	}
+}
+
+int swap_area_off(const char *device, bool force,
+		  void (*told)(const char *text), struct failure *f)
+{
 	s64 other = meminfo_bytes("SwapFree");
 	s64 size, used;
+	int ret;
 
 	if (listed(device, &size, &used))
 		return 0;
 	other -= size - used; /* its own free part goes with it */
-	if (other < 0)
-		other = 0;
-	if (!force && used > room + other)
-		return failure_set(f, -ENOMEM, device,
-				   "end some programs, or --force: then the "
-				   "kernel ends some",
-				   "%lld MiB would have to come back, and there "
-				   "is room for %lld",
-				   (long long)(used >> 20),
-				   (long long)((room + other) >> 20));
-	while (swapoff(device)) {
-		int err = errno;
-
-		if (listed(device, &size, &used))
-			break;
-		/* Someone else takes it out of use, as systemd does at a
-		 * shutdown; the kernel lists it until that is over.
-		 */
-		if (err != EINVAL)
-			return failure_set(f, -err, device, NULL,
-					   "cannot be taken out of use: %s",
-					   strerror(err));
-		moment();
-	}
-	return 0;
+	ret = force ? 0 : swap_room_check(device, used, other < 0 ? 0 : other,
+					  f);
+	if (ret)
+		return ret;
+	ret = try_on(device);
+	while (ret == -ENOMEM && force && !swap_room_make(told))
+		ret = try_on(device);
+	return ret ? failure_set(f, ret, device, NULL,
+				 "cannot be taken out of use: %s",
+				 strerror(-ret)) : 0;
 }

@@ -11,10 +11,14 @@
  */
 int swap_area_on(const char *device, u64 size_bytes, int priority,
 		 struct failure *f);
-/* Brings everything back into memory. -ENOMEM when there is not enough, unless
- * @force: then programs are killed for it. 0 also when it is not in use.
+/*
+ * Brings everything back into memory. Where that does not fit (swap_room.h),
+ * -ENOMEM, or with @force programs are ended until it does, the biggest first;
+ * each is told, but for those that the kernel ends at a cgroup's limit. 0 also when
+ * it is not in use.
  */
-int swap_area_off(const char *device, bool force, struct failure *f);
+int swap_area_off(const char *device, bool force,
+		  void (*told)(const char *text), struct failure *f);
 /* Bytes in use, or -ENOENT when it is no swap space. */
 s64 swap_area_used(const char *device);
 

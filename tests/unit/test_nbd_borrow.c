@@ -5,6 +5,7 @@
 #include "protect.h"
 #include "ready.h"
 #include "record.h"
+#include "swap_room.h"
 
 static struct record sample(void)
 {
@@ -143,4 +144,21 @@ Test(ready, reserve)
 {
 	cr_assert_eq(ready_min_free_kib(256ull << 20), 8192);
 	cr_assert_eq(ready_min_free_kib(64ull << 30), 32768);
+}
+
+Test(swap_room, what_a_cgroup_lacks)
+{
+	struct swap_cgroup c = { .max = 100, .current = 90, .swapped = 30 };
+
+	cr_assert_eq(swap_cgroup_lacks(&c), 20);
+	c.pages = 15; /* can be had back */
+	cr_assert_eq(swap_cgroup_lacks(&c), 5);
+	c.both = 5; /* counted twice */
+	cr_assert_eq(swap_cgroup_lacks(&c), 0);
+	c.both = 0;
+	c.max = -1;
+	cr_assert_eq(swap_cgroup_lacks(&c), 0);
+	/* Over its limit for other reasons: nothing comes back. */
+	c = (struct swap_cgroup){ .max = 10, .current = 90 };
+	cr_assert_eq(swap_cgroup_lacks(&c), 0);
 }

@@ -2,47 +2,17 @@
 # Goal: installed units start at boot under systemd, serve, mount by fstab, and stop in order at poweroff.
 # SPDX-License-Identifier: GPL-2.0-or-later
 . "${0%/*}/../kit.sh"
+. "${0%/*}/kit.sh"
 
 # --- outside: what the journal said of the way down --------------------------
 
-# said REGEX: the line of the kernel's log, after "going down", or it fails.
-said() {
-	sed -n '/going down/,$p' "$log" | grep -nE -- "$1" | cut -d: -f1 |
-		sed -n 1p | grep . || {
-		sed -n '/going down/,$p' "$log" >&2
-		echo "[!] FAILED: systemd did not say '$1'" >&2
-		exit 1
-	}
-}
-
-# in_order REGEX REGEX
-in_order() {
-	local first second
-
-	first=$(said "$1")
-	second=$(said "$2")
-	echo "[+] '$1' before '$2'"
-	[ "$first" -lt "$second" ] || {
-		sed -n '/going down/,$p' "$log" >&2
-		echo "[!] FAILED: the other way round" >&2
-		exit 1
-	}
-}
-
 if [ -z "${VIRGO_GUEST-}" ]; then
-	log=$(mktemp "${TMPDIR:-/tmp}/virgo-systemd.XXXXXX")
-	trap '[ $? = 0 ] || tail -n 60 "$log" >&2; rm -f "$log"' EXIT
-	(in_guest uml --systemd --mem 512M --timeout 280 --modules "fuse autofs4 brd dm-mod nbd" \
-		--log "$log")
+	guest_goes_down --mem 512M --timeout 280 --modules "fuse autofs4"
 	in_order 'Unmounted (virgo\.mount|/virgo)' 'Stopped virgod\.service'
 	in_order 'Stopped virgo-nbd\.service' 'Stopped virgod\.service'
-	in_order 'watch-swap: swaps 0, records 0' 'Stopped virgod\.service'
 	in_order 'Stopped virgo-swap\.service' 'Stopped target .*[Nn]etwork'
 	in_order 'Stopped virgod\.service' 'Reached target .*[Pp]ower.?[Oo]ff'
-	# The guest's own unit, which runs this, may be killed on the way down.
-	! sed -n '/going down/,$p' "$log" | grep -v virgo-vm |
-		grep -E 'Failed with result|[Tt]imed out|Failed (to|unmounting)' ||
-		{ echo "[!] FAILED: a unit did" >&2; exit 1; }
+	all_went_down
 	exit 0
 fi
 
@@ -52,7 +22,6 @@ if [ "$GUEST_STAGE" = before ]; then
 	meson install -C "$VIRGO_BUILD" --no-rebuild > /run/install.log
 	# As virgo.mount has it: mount(8) looks there.
 	ln -s /usr/local/sbin/mount.virgo /sbin/mount.virgo
-	PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 	ldconfig
 	virgo init alpha --advertise 127.0.0.1 > /run/virgo-init.log
 	useradd -m ann
@@ -66,18 +35,6 @@ if [ "$GUEST_STAGE" = before ]; then
 fi
 
 # --- inside, booted ------------------------------------------------------------
-
-PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-
-is() {
-	[ "$(systemctl is-active "$1")" = "$2" ]
-}
-
-on_failure() {
-	[ "$1" = 0 ] || journalctl --no-pager -b -u 'virgo*' >&3 || :
-	net_cleanup "$1"
-}
-trap 'on_failure $?' EXIT
 
 step "virgod is active, for it said so, under what the unit forbids it"
 assert_out active systemctl is-active virgod.service
@@ -149,34 +106,5 @@ assert_out 8388608 nbdinfo --size nbd://127.0.0.1:10999
 assert_out active systemctl is-active lend.service
 systemctl stop lend.socket lend.service
 
-# Another device stands in for the lenders', under the name of a sealed one; the
-# record is as virgo-borrow writes it.
-step "borrowed swap is in use until poweroff, when its unit ends it: seen afterwards"
 assert_out active systemctl is-active virgo-swap.service
-sectors=$(blockdev --getsz /dev/ram0)
-dmsetup create --noudevsync virgo-swap --table "0 $sectors linear /dev/ram0 0"
-[ -e /dev/mapper/virgo-swap ] || dmsetup mknodes virgo-swap
-mkswap -q /dev/mapper/virgo-swap
-swapon /dev/mapper/virgo-swap
-mkdir -p /var/lib/virgo/borrow
-printf '%s boot=%s next=1 patience=30\n' \
-	"swap bytes=$((sectors * 512)) mirror=2 priority=-1 seal=1 ready=1 md=-1 plaintext=-" \
-	"$(cat /proc/sys/kernel/random/boot_id)" > /var/lib/virgo/borrow/swap
-assert_match "$(virgo swap status)" '^swap: [0-9]+ MiB'
-systemctl restart virgo-swap.service
-assert_match "$(cat /proc/swaps)" '/dev/(mapper/virgo-swap|dm-)'
-# Stopped after that unit and before virgod.
-cat > /run/systemd/system/watch-swap.service << 'END'
-[Unit]
-After=virgod.service
-Before=virgo-swap.service
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/bin/true
-ExecStop=/bin/sh -c 'echo "watch-swap: swaps $$(grep -c ^/dev /proc/swaps), records $$(ls /var/lib/virgo/borrow | wc -l)" > /dev/kmsg'
-END
-systemctl daemon-reload
-systemctl start watch-swap.service
-
 assert_eq "$(systemctl --failed --no-legend)" "" "failed units"
