@@ -8,6 +8,7 @@
 #                            of tests/vm/guest; its kernel's log is $log afterwards
 # said REGEX                 the number of the line after "going down" that has it
 # in_order REGEX REGEX       whether the first was said before the second
+# never_said REGEX           whether no line after "going down" has it, in any case
 # all_went_down [REGEX]      no unit failed, or had to be killed, but for lines with it
 #
 # Inside, booted:
@@ -47,6 +48,11 @@ all_went_down() {
 	! sed -n '/going down/,$p' "$log" | grep -vE "virgo-vm${1:+|$1}" |
 		grep -E 'Failed with result|[Tt]imed out|Failed (to|unmounting)' ||
 		{ echo "[!] FAILED: a unit did" >&2; exit 1; }
+}
+
+never_said() {
+	! sed -n '/going down/,$p' "$log" | grep -iE -- "$1" ||
+		{ echo "[!] FAILED: the kernel said '$1'" >&2; exit 1; }
 }
 
 is() {
