@@ -40,6 +40,7 @@
 #include "replica.h"
 #include "service.h"
 #include "setup.h"
+#include "spare.h"
 #include "state.h"
 #include "status.h"
 #include "stdfds.h"
@@ -454,6 +455,7 @@ int main(int argc, char **argv)
 	log_open("virgod", o.verbose ? LOG_LEVEL_INFO : LOG_LEVEL_NOTICE);
 	raise_descriptor_limit();
 	keep_memory();
+	spare_self(SPARE_NODE);
 	ret = build(&d, &o, &f);
 	if (ret) {
 		failure_print(&f, stderr);

@@ -26,6 +26,7 @@
 #include "account.h"
 #include "log.h"
 #include "ready.h"
+#include "spare.h"
 #include "spawn_impl.h"
 
 enum {
@@ -328,6 +329,7 @@ int main(int argc, char **argv)
 	}
 	fcntl(VIRGOD_FD, F_SETFD, FD_CLOEXEC);
 	raise_nofile();
+	spare_self(SPARE_NOT); /* virgod is spared */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	jobgroup_open(avoid);
 	spawn.loop = loop_new();

@@ -106,14 +106,3 @@ int beside_reach(const char *program, const char *state, const char *socket,
 	return ret >= 0 ? ret : failure_set(f, ret, path, NULL, "%s",
 					    strerror(-ret));
 }
-
-void beside_spare(const char *adj)
-{
-	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return;
-	if (write(fd, adj, strlen(adj)) < 0)
-		errno = 0;
-	close(fd);
-}

@@ -20,9 +20,5 @@ int beside_connect(const char *path, unsigned int answer_s);
  */
 int beside_reach(const char *program, const char *state, const char *socket,
 		 unsigned int answer_s, struct failure *f);
-/* Asks the kernel to spare this process when memory runs out: @adj as for
- * /proc/self/oom_score_adj. Without the right to it things stay as they are.
- */
-void beside_spare(const char *adj);
 
 #endif

@@ -11,8 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "beside.h"
 #include "dial.h"
+#include "spare.h"
 #include "tls.h"
 
 #ifndef PR_SET_IO_FLUSHER
@@ -39,7 +39,7 @@ void settle_in_memory(void)
 	grow_stack();
 	mlockall(MCL_CURRENT | MCL_FUTURE);
 	prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
-	beside_spare("-1000");
+	spare_self(SPARE_NEVER);
 }
 
 /* One heap, given to the process now and never back to the kernel. */

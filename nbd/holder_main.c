@@ -17,9 +17,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "beside.h"
 #include "holder.h"
 #include "log.h"
+#include "spare.h"
 #include "stdfds.h"
 
 struct holder {
@@ -236,7 +236,7 @@ int main(int argc, char **argv)
 	if (h.listener < 0)
 		return complain(argv[2]);
 	detach();
-	beside_spare("-1000");
+	spare_self(SPARE_NEVER);
 	hold(&h);
 	unlink(path);
 	return 0;

@@ -13,13 +13,13 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-#include "beside.h"
 #include "control.h"
 #include "holder.h"
 #include "listen.h"
 #include "log.h"
 #include "options.h"
 #include "reclaim.h"
+#include "spare.h"
 #include "stdfds.h"
 
 struct process {
@@ -49,7 +49,7 @@ static int open_pool(struct process *p, const struct options *o,
 		if (p->pool_fd < 0)
 			return p->pool_fd;
 		/* The holder would still have the memory, which is others'. */
-		beside_spare("-900");
+		spare_self(SPARE_LENDER);
 	} else {
 		p->pool_fd = memfd_create("virgo-pool", MFD_CLOEXEC);
 		if (p->pool_fd < 0)

@@ -19,6 +19,7 @@
 enum {
 	DEPTH_MAX = 32, /* of cgroups; below that nobody looks */
 	GONE_MS = 10000, /* for a killed program */
+	LEAST_KIB = 4096, /* what ending a program has to bring */
 };
 
 s64 swap_cgroup_lacks(const struct swap_cgroup *c)
@@ -112,7 +113,21 @@ int swap_room_check(const char *device, s64 used, s64 other, struct failure *f)
 	return 0;
 }
 
-/* The process with the highest oom_score that may be ended, or 0. */
+/* Memory and swap that process @pid alone has. A program that has next to none has
+ * an oom_score too, two thirds of the scale.
+ */
+static s64 own_kib(int pid)
+{
+	char text[4096];
+
+	if (sysfile_read(text, sizeof(text), "/proc/%d/status", pid))
+		return 0;
+	return stat_of(text, "\nRssAnon:") + stat_of(text, "\nVmSwap:");
+}
+
+/* The process with the highest oom_score that may be ended and has enough for it
+ * to help, or 0.
+ */
 static int biggest(char *name, size_t size)
 {
 	char text[64];
@@ -128,7 +143,7 @@ static int biggest(char *name, size_t size)
 
 		if (score <= most || pid == getpid() ||
 		    sysfile_read(text, sizeof(text), "/proc/%d/comm", pid) ||
-		    protect_is_essential(pid, text))
+		    protect_is_essential(pid, text) || own_kib(pid) < LEAST_KIB)
 			continue;
 		most = score;
 		found = pid;

@@ -29,7 +29,8 @@ int swap_room_check(const char *device, s64 used, s64 other, struct failure *f);
 
 /*
  * Ends the program that the kernel would end first, not an essential one
- * (protect.h), waits until it is gone, and tells. -ESRCH when there is none.
+ * (protect.h) and not one with less than 4 MiB of its own, whose end would bring
+ * nothing; waits until it is gone, and tells. -ESRCH when there is none.
  */
 int swap_room_make(void (*told)(const char *text));
 

@@ -160,3 +160,8 @@ on_as ann alpha virgo kill -s INT "$job"
 status=0
 finish victim || status=$?
 assert_eq "$status" 130 "status of the job that was sent SIGINT"
+
+step "virgod is spared when memory runs out, where it may be; its jobs are not"
+may=$( (echo -500 > /proc/self/oom_score_adj) 2> /dev/null && echo -500 || echo 0)
+assert_eq "$(cat "/proc/${PID[virgod-beta]}/oom_score_adj")" "$may"
+assert_out 0 run -n beta -- cat /proc/self/oom_score_adj

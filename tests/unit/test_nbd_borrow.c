@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Records of what is borrowed, and small decisions about the machine. */
 #include <criterion/criterion.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "protect.h"
 #include "ready.h"
@@ -161,4 +167,82 @@ Test(swap_room, what_a_cgroup_lacks)
 	/* Over its limit for other reasons: nothing comes back. */
 	c = (struct swap_cgroup){ .max = 10, .current = 90 };
 	cr_assert_eq(swap_cgroup_lacks(&c), 0);
+}
+
+static void told_nothing(const char *text)
+{
+	(void)text;
+}
+
+static pid_t start_hog(size_t bytes)
+{
+	int ready[2];
+	pid_t pid;
+	char c;
+
+	if (pipe(ready))
+		return -1;
+	pid = fork();
+	if (!pid) {
+		void *pages = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE,
+				   -1, 0);
+
+		c = 1;
+		if (pages == MAP_FAILED || write(ready[1], &c, 1) != 1)
+			_exit(1);
+		pause();
+		_exit(0);
+	}
+	close(ready[1]);
+	if (pid > 0 && read(ready[0], &c, 1) != 1)
+		pid = -1;
+	close(ready[0]);
+	return pid;
+}
+
+/* The first process of a namespace of its own: ends with the number of the step
+ * that failed.
+ */
+static int alone_with_a_hog(void)
+{
+	pid_t hog, sleeper;
+	int status;
+
+	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("proc", "/proc", "proc", 0, NULL))
+		return 1;
+	sleeper = fork();
+	if (!sleeper) {
+		execlp("sleep", "sleep", "1000", (char *)NULL);
+		_exit(127);
+	}
+	hog = start_hog(64 << 20);
+	if (hog < 0 || sleeper < 0)
+		return 2;
+	if (swap_room_make(told_nothing))
+		return 3;
+	if (waitpid(hog, &status, 0) != hog || !WIFSIGNALED(status))
+		return 4;
+	/* There are others, but what they have is not worth their end. */
+	if (swap_room_make(told_nothing) != -ESRCH)
+		return 5;
+	return waitpid(sleeper, &status, WNOHANG) ? 6 : 0;
+}
+
+Test(swap_room, ends_the_biggest_and_no_small_one)
+{
+	pid_t first;
+	int status;
+
+	if (unshare((geteuid() ? CLONE_NEWUSER : 0) | CLONE_NEWPID |
+		    CLONE_NEWNS))
+		cr_skip_test("no namespace of processes to be had");
+	first = fork();
+	if (!first)
+		_exit(alone_with_a_hog());
+	cr_assert_gt(first, 0);
+	cr_assert_eq(waitpid(first, &status, 0), first);
+	cr_assert(WIFEXITED(status));
+	cr_assert_eq(WEXITSTATUS(status), 0, "step %d", WEXITSTATUS(status));
 }

@@ -74,7 +74,7 @@ mkdir /sys/fs/cgroup/second
 echo 4M > /sys/fs/cgroup/second/memory.max
 # shellcheck disable=SC2016 # for that shell
 start second alpha bash -c 'echo $$ > /sys/fs/cgroup/second/cgroup.procs
-	exec nice -n 19 "$1" 12 100000' - "$VIRGO_BUILD/tests/vm/hog"
+	exec nice -n 19 "$1" 8 100000' - "$VIRGO_BUILD/tests/vm/hog"
 wait_for 60 more_lost "$before" gamma \
 	'it answered a request with an error, as one without room does'
 wait_for 120 whole swap

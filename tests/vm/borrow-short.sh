@@ -45,8 +45,9 @@ step "no room in the machine: refused with the sum"
 borrow virgo swap on 48M
 HOG_LIMIT=20M hog 60 100000
 wait_for 90 hog_reached "pass 1"
-# It does not grow by itself when it may.
+# It does not grow by itself when it may, and has its turn when it is to end.
 kill -STOP "${PID[hog]}"
+renice -n 0 -p "${PID[hog]}"
 echo max > /sys/fs/cgroup/hog/memory.max
 mkdir /run/ballast
 mount -t tmpfs -o size=100% tmpfs /run/ballast
@@ -72,3 +73,4 @@ assert_eq "$(lender_pid beta) $(lender_pid gamma)" "$lenders" "lenders"
 for pid in $lenders $(pidof virgo-nbd-holder); do
 	assert_match "$(cat "/proc/$pid/oom_score_adj")" '^-(900|1000)$'
 done
+assert_eq "$(cat "/proc/${PID[virgod-alpha]}/oom_score_adj")" -500 "virgod's"
